@@ -11,7 +11,7 @@ use telepath_core::secret::SecretText;
 use telepath_gateway::caller::{CallOutcome, CallerOptions, LoadOptions, place_call, place_load};
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{HostPort, SipUri};
-use telepath_sip::{Endpoint, EndpointConfig, EndpointSeed, OutgoingCall};
+use telepath_sip::{Endpoint, EndpointConfig, EndpointSeed, Flow, NextHop, OutgoingCall};
 
 use crate::Effort;
 use crate::calls::{RATE, make_trunk, noise, start_agent};
@@ -203,7 +203,7 @@ fn correct_credentials(
         ClientCredentials { username: username.clone(), password: Password::new(password.expose()) };
     let call = OutgoingCall {
         target: uri(username, target)?,
-        via: target,
+        next_hop: NextHop::udp(target),
         from: uri("flood", address)?,
         offer: None,
         credentials: Some(credentials),
@@ -211,7 +211,7 @@ fn correct_credentials(
     client.invite(call, Instant::now())?;
     let first = client.poll_transmit().context("an INVITE")?;
     let challenge = exchange(socket, target, &first.payload)?;
-    client.handle_datagram(target, challenge.as_bytes(), Instant::now());
+    client.handle_message(Flow::udp(address, target), challenge.as_bytes(), Instant::now());
     while let Some(transmit) = client.poll_transmit() {
         let text = String::from_utf8_lossy(&transmit.payload).into_owned();
         if let Some(line) = text.lines().find(|line| line.starts_with("Authorization: ")) {

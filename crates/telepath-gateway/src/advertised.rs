@@ -2,9 +2,10 @@
 //! serves both.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use telepath_sip::AdvertisedAddresses;
+use telepath_sip::AdvertisedAddress;
+use telepath_sip::message::Transport;
 
 use crate::options::StartError;
 use crate::sip_socket::is_dual_stack;
@@ -76,14 +77,21 @@ impl LocalAddresses {
         }
     }
 
-    /// The addresses of the SIP socket with this port.
-    pub(crate) fn with_port(self, port: u16) -> AdvertisedAddresses {
-        match self {
-            Self::One(address) => SocketAddr::new(address, port).into(),
-            Self::Both(v4, v6) => {
-                AdvertisedAddresses::both(SocketAddrV4::new(v4, port), SocketAddrV6::new(v6, port, 0, 0))
-            }
-        }
+    /// The addresses under which peers reach a listener.
+    pub(crate) fn of_listener(
+        self,
+        transport: Transport,
+        listener: SocketAddr,
+    ) -> impl Iterator<Item = AdvertisedAddress> {
+        let (first, second) = match self {
+            Self::One(address) => (address, None),
+            Self::Both(v4, v6) => (v4.into(), Some(v6.into())),
+        };
+        [Some(first), second].into_iter().flatten().map(move |address| AdvertisedAddress {
+            transport,
+            listener,
+            address: SocketAddr::new(address, listener.port()),
+        })
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) fn from_dialog(end: &DialogEnd) -> (DisconnectReason, Option<String>)
         }
         DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => (DisconnectReason::Unknown, None),
         // Only calls that we place end like this.
-        DialogEnd::RejectedByPeer { .. } | DialogEnd::InviteTimeout => (DisconnectReason::CarrierError, None),
+        DialogEnd::RejectedByPeer { .. } | DialogEnd::InviteTimeout | DialogEnd::ConnectionFailed => {
+            (DisconnectReason::CarrierError, None)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use telepath_core::entropy::{Entropy, random_bytes};
 use telepath_core::id::{CallId, TrunkId};
 use telepath_core::ports::{CallControl, LiveCalls};
 use telepath_core::server_status::{MediaUse, SipReach};
+use telepath_sip::message::Transport;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -102,6 +103,7 @@ impl Gateway {
             nonce_issuer: u32::from_le_bytes(random_bytes(&*entropy)?),
             nonce_secret: sip_nonce_secret,
         };
+        let advertised = addresses.of_listener(Transport::Udp, sip_addr).collect();
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let shared = Arc::new(Shared {
             options,
@@ -117,8 +119,7 @@ impl Gateway {
             unrecorded: Semaphore::new(MAX_UNRECORDED),
             give_up: CancellationToken::new(),
         });
-        let signalling =
-            Signalling::new(shared.clone(), socket, addresses.with_port(sip_addr.port()), &seeds, receiver);
+        let signalling = Signalling::new(shared.clone(), socket, advertised, &seeds, receiver);
         // Before the first datagram is read, so that no carrier in `allowed_ips` is challenged after a start.
         let read = trusted_networks::refresh(&shared).await;
         if let Err(error) = &read {

@@ -33,7 +33,7 @@ use telepath_sip::digest::{DigestConfig, DigestServer, NonceSecret, Realm};
 use telepath_sip::message::{DropReason, MAX_MESSAGE_BYTES, StatusCode};
 use telepath_sip::{
     AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointLimits,
-    EndpointSeed, Event, ReInviteMethod, RejectReason,
+    EndpointSeed, Event, Flow, ReInviteMethod, RejectReason,
 };
 use tokio::sync::mpsc;
 
@@ -221,7 +221,8 @@ impl Signalling {
             at: self.shared.clock.now(),
             now,
         };
-        self.endpoint.handle_screened_datagram(source, datagram, &mut screen, now);
+        let flow = Flow::udp(self.socket.local_addr(), source);
+        self.endpoint.handle_screened_message(flow, datagram, &mut screen, now);
     }
 
     /// Handles the endpoint's events, sends its datagrams and stores its trace until nothing is left.
@@ -233,7 +234,7 @@ impl Signalling {
             let mut idle = true;
             while let Some(transmit) = self.endpoint.poll_transmit() {
                 idle = false;
-                if self.socket.send_to(&transmit.payload, transmit.to).await.is_err() {
+                if self.socket.send_to(&transmit.payload, transmit.flow.remote).await.is_err() {
                     metrics::counter!("telepath_sip_socket_errors_total").increment(1);
                 }
             }
@@ -304,7 +305,7 @@ impl Signalling {
             }
             InviteState::Deciding => drop(self.calls.remove(&call)),
             InviteState::Pending(invite) => {
-                let (request, source) = (invite.incoming.request.clone(), invite.incoming.source);
+                let (request, source) = (invite.incoming.request.clone(), invite.incoming.flow.remote);
                 self.calls.remove(&call);
                 // A call that was refused early has been recorded or counted.
                 if end == DialogEnd::Cancelled {

@@ -1,5 +1,5 @@
 //! A SIP user agent without I/O (RFC 3261): it holds the transactions (section 17) and dialogs (section 12) of all calls.
-//! Its driver passes in datagrams and the time, and polls for datagrams to send, events and the next timer.
+//! Its driver passes in messages and the time, and polls for messages to send, events and the next timer.
 
 mod ack;
 mod call;
@@ -8,6 +8,8 @@ mod config;
 mod dialog;
 mod dtmf_info;
 mod event;
+mod flow;
+mod flow_closed;
 mod in_dialog;
 mod inspection;
 mod malformed;
@@ -28,20 +30,23 @@ mod uas;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::message::{Message, ParseError, StatusCode, parse_datagram};
 use call::Call;
 use client_transaction::{ClientKey, ClientTable};
-pub use config::{AdvertisedAddresses, EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing};
+pub use config::{
+    AdvertisedAddress, AdvertisedAddresses, EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing,
+};
 use dialog::DialogKey;
 pub use dtmf_info::DtmfSignal;
 pub use event::{
     CallHandle, DialogEnd, EndpointFull, Event, IncomingCall, InviteRejection, OutgoingCall, ReInviteMethod,
     RetryAfter, WrongCallState,
 };
+pub use flow::{Flow, FlowId, NextHop};
+use flow::{FlowTable, ResponseRoute};
 pub use received_invite::{MalformedInvite, ReceivedInvite};
 pub use reject_reason::RejectReason;
 use screen::AdmitEveryInvite;
@@ -52,11 +57,13 @@ use tokens::Tokens;
 use trace::TraceBuffer;
 pub use trace::{TraceDirection, TraceRecord};
 
-/// A datagram to send.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// The destination.
-    pub to: SocketAddr,
+    /// The flow to send it over. If its connection has been closed, the message is lost.
+    pub flow: Flow,
+    /// Where to open the connection of the flow to, if it is not open yet.
+    pub open: Option<NextHop>,
     /// The bytes, shared with the transaction that may retransmit them.
     pub payload: Arc<[u8]>,
 }
@@ -74,6 +81,8 @@ pub struct EndpointCounts {
     pub client_transactions: usize,
     /// Pending timers.
     pub timers: usize,
+    /// Connections over which messages have been received or sent.
+    pub connections: usize,
 }
 
 /// What to do when a timer fires; the letters are those of RFC 3261 section 17 and RFC 6026.
@@ -101,14 +110,15 @@ enum Deadline {
 
 /// A SIP user agent without I/O.
 ///
-/// Pass in datagrams with [`Endpoint::handle_datagram`] and the time with [`Endpoint::handle_timeout`]. After each of
-/// these and after each command, drain [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and
+/// Pass in messages with [`Endpoint::handle_message`], the end of connections with [`Endpoint::handle_flow_closed`] and the
+/// time with [`Endpoint::handle_timeout`]. After each of these and after each command, drain [`Endpoint::poll_transmit`], [`Endpoint::poll_event`] and
 /// [`Endpoint::poll_trace`], and set a timer for [`Endpoint::poll_timeout`].
 pub struct Endpoint {
     config: EndpointConfig,
     tokens: Tokens,
     servers: ServerTable,
     clients: ClientTable,
+    flows: FlowTable,
     calls: HashMap<CallHandle, Call>,
     dialogs: HashMap<DialogKey, CallHandle>,
     timers: Timers<Deadline>,
@@ -128,6 +138,7 @@ impl Endpoint {
             tokens: Tokens::new(seed),
             servers: ServerTable::default(),
             clients: ClientTable::new(),
+            flows: FlowTable::default(),
             calls: HashMap::new(),
             dialogs: HashMap::new(),
             timers: Timers::new(),
@@ -139,16 +150,16 @@ impl Endpoint {
         }
     }
 
-    /// Processes one UDP datagram. Every INVITE becomes a call.
-    pub fn handle_datagram(&mut self, source: SocketAddr, bytes: &[u8], now: Instant) {
-        self.handle_screened_datagram(source, bytes, &mut AdmitEveryInvite, now);
+    /// Processes one message: a datagram, or a message of a connection with its body. Every INVITE becomes a call.
+    pub fn handle_message(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
+        self.handle_screened_message(flow, bytes, &mut AdmitEveryInvite, now);
     }
 
-    /// Processes one UDP datagram. An INVITE outside a dialog becomes a call only if `screen` admits it; otherwise its
+    /// Processes one message. An INVITE outside a dialog becomes a call only if `screen` admits it; otherwise its
     /// response is stateless (RFC 3261 sections 8.2.7 and 26.3.2.4).
-    pub fn handle_screened_datagram(
+    pub fn handle_screened_message(
         &mut self,
-        source: SocketAddr,
+        flow: Flow,
         bytes: &[u8],
         screen: &mut dyn InviteScreen,
         now: Instant,
@@ -157,16 +168,17 @@ impl Endpoint {
             self.dropped_when_full += 1;
             return;
         }
+        self.flows.receive(&flow);
         self.trace.begin_receive();
         match parse_datagram(bytes) {
-            Ok(Message::Request(request)) => self.receive_request(source, *request, screen, now),
-            Ok(Message::Response(response)) => self.receive_response(source, &response, now),
-            Err(ParseError::Malformed(request)) => self.receive_malformed(source, *request, bytes, now),
+            Ok(Message::Request(request)) => self.receive_request(flow, *request, screen, now),
+            Ok(Message::Response(response)) => self.receive_response(flow, &response, now),
+            Err(ParseError::Malformed(request)) => self.receive_malformed(flow, *request, bytes, now),
             Err(ParseError::Dropped(reason)) => {
-                self.report_rejection(RejectReason::Unparsable(reason), source, None);
+                self.report_rejection(RejectReason::Unparsable(reason), &flow, None);
             }
         }
-        self.trace.end_receive(source, bytes, now);
+        self.trace.end_receive(flow.remote, bytes, now);
     }
 
     /// Fires the timers that are due.
@@ -192,7 +204,7 @@ impl Endpoint {
         self.timers.next()
     }
 
-    /// The next datagram to send.
+    /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
@@ -215,10 +227,11 @@ impl Endpoint {
             server_transactions: self.servers.len(),
             client_transactions: self.clients.len(),
             timers: self.timers.len(),
+            connections: self.flows.len(),
         }
     }
 
-    /// The number of datagrams dropped because the queues were not polled.
+    /// The number of messages dropped because the queues were not polled.
     pub fn dropped_when_full(&self) -> u64 {
         self.dropped_when_full
     }
@@ -228,20 +241,33 @@ impl Endpoint {
         self.transmits.len() >= max || self.events.len() >= max
     }
 
-    fn transmit(&mut self, to: SocketAddr, payload: Arc<[u8]>, call: Option<CallHandle>, now: Instant) {
+    fn transmit(&mut self, flow: Flow, payload: Arc<[u8]>, call: Option<CallHandle>, now: Instant) {
         if let Some(call) = call {
-            self.trace.sent(call, to, &payload, now);
+            self.trace.sent(call, flow.remote, &payload, now);
         }
-        self.transmits.push_back(Transmit { to, payload });
+        let open = self.flows.hop_of(&flow);
+        self.transmits.push_back(Transmit { flow, open, payload });
+    }
+
+    /// Sends a response over the connection of its request or, if that has been closed, over a new one (section 18.2.2).
+    fn transmit_response(
+        &mut self,
+        route: ResponseRoute,
+        payload: Arc<[u8]>,
+        call: Option<CallHandle>,
+        now: Instant,
+    ) {
+        let flow = route.flow(&mut self.flows);
+        self.transmit(flow, payload, call, now);
     }
 
     fn report(&mut self, event: Event) {
         self.events.push_back(event);
     }
 
-    fn report_rejection(&mut self, reason: RejectReason, source: SocketAddr, status: Option<StatusCode>) {
+    fn report_rejection(&mut self, reason: RejectReason, flow: &Flow, status: Option<StatusCode>) {
         let call = self.trace.current_call();
-        self.report(Event::Rejected { reason, source, status, invite: None, call });
+        self.report(Event::Rejected { reason, source: flow.remote, status, invite: None, call });
     }
 
     fn new_handle(&mut self) -> CallHandle {

@@ -1,7 +1,7 @@
 //! SIP without I/O (RFC 3261): messages, transactions, dialogs and digest authentication.
 //!
-//! This crate opens no socket, reads no clock and generates no random numbers. Datagrams, the time and a seed are
-//! arguments, and the caller polls an [`Endpoint`] for datagrams, events and timers. So tests simulate any timer and any
+//! This crate opens no socket, reads no clock and generates no random numbers. Messages, the time and a seed are
+//! arguments, and the caller polls an [`Endpoint`] for messages, events and timers. So tests simulate any timer and any
 //! packet loss without waiting.
 
 #![warn(missing_docs)]
@@ -12,9 +12,10 @@ pub mod message;
 mod redact;
 
 pub use endpoint::{
-    AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig, EndpointCounts,
-    EndpointFull, EndpointLimits, EndpointSeed, Event, IncomingCall, InviteRejection, InviteScreen,
-    InviteScreening, MalformedInvite, OutgoingCall, ProductName, ReInviteMethod, ReceivedInvite,
-    RejectReason, RetryAfter, Timing, TraceDirection, TraceRecord, Transmit, WrongCallState,
+    AdvertisedAddress, AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig,
+    EndpointCounts, EndpointFull, EndpointLimits, EndpointSeed, Event, Flow, FlowId, IncomingCall,
+    InviteRejection, InviteScreen, InviteScreening, MalformedInvite, NextHop, OutgoingCall, ProductName,
+    ReInviteMethod, ReceivedInvite, RejectReason, RetryAfter, Timing, TraceDirection, TraceRecord, Transmit,
+    WrongCallState,
 };
 pub use redact::redact;

@@ -19,7 +19,7 @@ mod tests;
 use std::fmt;
 
 pub(crate) use address::BRANCH_COOKIE;
-pub use address::{CSeq, NameAddr, Transport, Via};
+pub use address::{CSeq, NameAddr, Transport, Via, ViaTransport};
 pub(crate) use encoding::{decode, encode, readable};
 pub use lex::{Param, Params};
 pub(crate) use lex::{quote, split_unquoted, trim, unquote};
@@ -33,7 +33,7 @@ pub use parse::{
 pub(crate) use reason::received as received_reason;
 pub use reason::{Reason, ReasonProtocol};
 pub use telephone::TelephoneSubscriber;
-pub use uri::{DEFAULT_SIP_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
+pub use uri::{DEFAULT_SIP_PORT, DEFAULT_SIPS_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
 pub use warning::{Warning, WarningCode};
 pub(crate) use write::{RequestWriter, ResponseTemplate, ResponseWriter};
 

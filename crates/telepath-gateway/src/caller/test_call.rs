@@ -13,8 +13,8 @@ use telepath_media::test_caller::{EchoStats, TestCaller};
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SdpBody, SipUri, StatusCode};
 use telepath_sip::{
-    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, InviteRejection, OutgoingCall,
-    ReInviteMethod,
+    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, Flow, InviteRejection, NextHop,
+    OutgoingCall, ReInviteMethod,
 };
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
@@ -92,7 +92,7 @@ impl TestCall {
         let now = Instant::now();
         let invite = OutgoingCall {
             target: options.target,
-            via: peer,
+            next_hop: NextHop::udp(peer),
             from: SipUri::new(Some(&options.from), HostPort::from(own)).ok_or(CallerError::BadName)?,
             offer: Some(SdpBody::new(offer.to_string())),
             credentials: options.credentials.map(|(username, password)| ClientCredentials {
@@ -204,7 +204,8 @@ impl TestCall {
             received = self.sip.recv_from(&mut self.sip_buffer) => {
                 let (length, from) = received?;
                 let datagram = self.sip_buffer.get(..length).unwrap_or_default();
-                self.endpoint.handle_datagram(from, datagram, Instant::now());
+                let flow = Flow::udp(self.sip.local_addr()?, from);
+                self.endpoint.handle_message(flow, datagram, Instant::now());
             }
             () = tokio::time::sleep_until(due) => self.endpoint.handle_timeout(Instant::now()),
         }
@@ -223,7 +224,7 @@ impl TestCall {
 
     async fn send_sip(&mut self) -> Result<(), CallerError> {
         while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.sip.send_to(&transmit.payload, transmit.to).await?;
+            self.sip.send_to(&transmit.payload, transmit.flow.remote).await?;
         }
         Ok(())
     }
@@ -346,9 +347,10 @@ fn test_call_end(end: DialogEnd) -> TestCallEnd {
         DialogEnd::RejectedByPeer { status, phrase } => TestCallEnd::Rejected(status, phrase),
         DialogEnd::ByeReceived | DialogEnd::ByeSent { .. } | DialogEnd::AckTimeout => TestCallEnd::HungUp,
         DialogEnd::Cancelled => TestCallEnd::Cancelled,
-        DialogEnd::InviteTimeout | DialogEnd::RejectedByUs(_) | DialogEnd::Challenged => {
-            TestCallEnd::NoResponse
-        }
+        DialogEnd::InviteTimeout
+        | DialogEnd::ConnectionFailed
+        | DialogEnd::RejectedByUs(_)
+        | DialogEnd::Challenged => TestCallEnd::NoResponse,
     }
 }
 

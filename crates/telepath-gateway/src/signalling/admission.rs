@@ -43,7 +43,7 @@ struct AuthenticatedInvite {
 
 impl Signalling {
     pub(super) fn on_invite(&mut self, incoming: Box<IncomingCall>, now: Instant) {
-        let (call, source) = (incoming.call, incoming.source);
+        let (call, source) = (incoming.call, incoming.flow.remote);
         if self.draining {
             return self.reject_early(&incoming, InviteRejectReason::ShuttingDown, now);
         }
@@ -58,7 +58,7 @@ impl Signalling {
             AuthorizationHeader::Credentials(credentials) => Some(credentials),
         };
         let called = CalledUsers::of_request(&incoming.request);
-        let lookup = trunk_lookup(&called, incoming.source, credentials.as_deref());
+        let lookup = trunk_lookup(&called, incoming.flow.remote, credentials.as_deref());
         let arrived = self.shared.clock.now();
         let request = incoming.request.clone();
         let invite = Box::new(PendingInvite { incoming, credentials, arrived, arrived_at: now });
@@ -138,7 +138,7 @@ impl Signalling {
             }
         };
         let Some(trunk) = self.authenticate(&invite, trunk, now) else { return };
-        let attempt = self.attempt_of(invite.incoming.request.headers(), invite.incoming.source);
+        let attempt = self.attempt_of(invite.incoming.request.headers(), invite.incoming.flow.remote);
         self.shared.strangers.take_back(attempt);
         let owner = TrunkOwner { account: trunk.trunk.account_id, trunk: trunk.trunk.id };
         let authenticated = AuthenticatedInvite { invite: *invite, trunk };
@@ -179,7 +179,7 @@ impl Signalling {
             return Err(InviteRejectReason::UnconfirmedFull.into());
         }
         let codecs = codecs(&settings.codecs);
-        let addresses = self.shared.addresses.for_media_of(invite.incoming.source.ip());
+        let addresses = self.shared.addresses.for_media_of(invite.incoming.flow.remote.ip());
         let offer = accept_offer(&invite.incoming, &codecs, &addresses)?;
         let id = CallId::generate(invite.arrived, &*self.shared.entropy)
             .map_err(|_| InviteRejectReason::NoEntropy)?;
@@ -189,9 +189,9 @@ impl Signalling {
             trunk: trunk.id,
             from: Party::from_sip_user(&called_number::caller(invite.incoming.caller().as_ref())),
             to: Party::from_sip_user(&called.party(&trunk.sip_username, numbers)),
-            carrier: Some(carrier(invite.incoming.request.headers(), invite.incoming.source)),
+            carrier: Some(carrier(invite.incoming.request.headers(), invite.incoming.flow.remote)),
             arrived: invite.arrived,
-            sip: sip_facts(invite.incoming.request.headers(), invite.incoming.source),
+            sip: sip_facts(invite.incoming.request.headers(), invite.incoming.flow.remote),
         };
         let agent = AgentEndpoint::of(agent).map_err(|why| Refusal {
             disconnect_reason: DisconnectReason::ConnectionFailed,
@@ -252,5 +252,5 @@ fn accept_offer(
 fn media_policy(incoming: &IncomingCall, allowed: &NetworkList) -> MediaPolicy {
     let vias = incoming.request.headers().all(KnownHeader::Via);
     let hops: usize = vias.map(|values| values.split(',').count()).sum();
-    MediaPolicy::new(incoming.source.ip(), hops > 1, allowed.clone())
+    MediaPolicy::new(incoming.flow.remote.ip(), hops > 1, allowed.clone())
 }

@@ -24,7 +24,7 @@ impl Signalling {
         trunk: Option<TrunkForCall>,
         now: Instant,
     ) -> Option<TrunkForCall> {
-        let (call, source) = (invite.incoming.call, invite.incoming.source.ip());
+        let (call, source) = (invite.incoming.call, invite.incoming.flow.remote.ip());
         let trunk = match trunk {
             Some(trunk) if trunk.trunk.allowed_ips.contains(source) => return Some(trunk),
             other => other,
@@ -52,7 +52,7 @@ impl Signalling {
                 self.rejections.record(invite_reason(reason).name(), now);
                 let guess = is_password_guess(reason);
                 if guess {
-                    self.count_stranger(invite.incoming.source, invite_reason(reason).name());
+                    self.count_stranger(invite.incoming.flow.remote, invite_reason(reason).name());
                 } else {
                     self.count_attempt(invite, invite_reason(reason).name());
                 }
@@ -92,7 +92,7 @@ impl Signalling {
 
     /// Whether the caller has received a nonce of ours at its source address.
     pub(super) fn is_return_path_proved(&self, invite: &PendingInvite) -> bool {
-        let (source, now) = (invite.incoming.source.ip(), self.epoch());
+        let (source, now) = (invite.incoming.flow.remote.ip(), self.epoch());
         invite.credentials.as_ref().is_some_and(|given| self.digest.has_live_nonce(given, source, now))
     }
 

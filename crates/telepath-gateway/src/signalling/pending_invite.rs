@@ -43,7 +43,7 @@ pub(super) fn trunk_lookup(
 pub(super) fn is_addressed_to(invite: &PendingInvite, trunk: &TrunkForCall) -> bool {
     let called = CalledUsers::of_request(&invite.incoming.request);
     let trunk = &trunk.trunk;
-    let known = invite.credentials.is_some() || trunk.allowed_ips.contains(invite.incoming.source.ip());
+    let known = invite.credentials.is_some() || trunk.allowed_ips.contains(invite.incoming.flow.remote.ip());
     let user = invite.incoming.called();
     let named = user.is_some_and(|user| user.name().eq_ignore_ascii_case(trunk.sip_username.as_str()));
     named || (known && called.names_no_trunk())

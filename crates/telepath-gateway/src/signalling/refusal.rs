@@ -87,7 +87,7 @@ impl Signalling {
             self.refused.push(RefusedCall {
                 owner,
                 invite: invite.incoming.request.clone().into(),
-                source: invite.incoming.source,
+                source: invite.incoming.flow.remote,
                 arrived: invite.arrived,
                 rule: refusal.reason.name(),
                 status: Some(refusal.reason.status()),
@@ -142,7 +142,7 @@ impl Signalling {
 
     /// Counts an INVITE whose sender may still authenticate.
     pub(super) fn count_attempt(&self, invite: &PendingInvite, rule: &'static str) {
-        let attempt = self.attempt_of(invite.incoming.request.headers(), invite.incoming.source);
+        let attempt = self.attempt_of(invite.incoming.request.headers(), invite.incoming.flow.remote);
         self.shared.strangers.record_attempt(attempt, rule, self.shared.clock.now());
     }
 

@@ -33,7 +33,7 @@ impl Signalling {
     pub(super) fn reject_early(&mut self, incoming: &IncomingCall, reason: InviteRejectReason, now: Instant) {
         self.reject(incoming.call, reason, now);
         let invite = incoming.request.clone().into();
-        self.on_rejected_invite(invite, incoming.source, reason.name(), Some(reason.status()), now);
+        self.on_rejected_invite(invite, incoming.flow.remote, reason.name(), Some(reason.status()), now);
     }
 
     /// An INVITE was rejected before its trunk was looked up. If its source may be known, that is done now.

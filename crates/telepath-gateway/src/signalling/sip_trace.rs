@@ -68,7 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use telepath_core::call::sip_trace::messages_of;
-    use telepath_sip::{Endpoint, EndpointConfig, EndpointSeed};
+    use telepath_sip::{Endpoint, EndpointConfig, EndpointSeed, Flow};
 
     use super::*;
 
@@ -79,7 +79,7 @@ mod tests {
         let mut endpoint = Endpoint::new(EndpointConfig::new(local), EndpointSeed([1; 32]));
         let invite = "INVITE sip:a@b.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nCSeq: 1 INVITE\r\n\
                       From: <sip:c@d.test>;tag=1\r\nTo: <sip:a@b.test>\r\nCall-ID: 1\r\nContact: <sip:c@192.0.2.1>\r\n\r\n";
-        endpoint.handle_datagram(address, invite.as_bytes(), start);
+        endpoint.handle_message(Flow::udp(local, address), invite.as_bytes(), start);
         endpoint.poll_trace().unwrap()
     }
 

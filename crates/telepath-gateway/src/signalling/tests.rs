@@ -16,7 +16,9 @@ use telepath_core::digest_hash::SIP_REALM;
 use telepath_core::entropy::SystemEntropy;
 use telepath_sip::digest::{ClientCredentials, Password};
 use telepath_sip::message::{HostPort, SipUri, StatusCode};
-use telepath_sip::{Endpoint, EndpointConfig, EndpointCounts, EndpointSeed, Event, OutgoingCall};
+use telepath_sip::{
+    Endpoint, EndpointConfig, EndpointCounts, EndpointSeed, Event, Flow, NextHop, OutgoingCall,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,7 +82,11 @@ fn invite(call_id: &str, extra: &str) -> String {
 async fn sip_timers_fire_in_a_turn_that_reads_datagrams() {
     let (mut signalling, _) = signalling(|_| {});
     let now = Instant::now();
-    signalling.endpoint.handle_datagram(carrier(), invite("timers", "").as_bytes(), now);
+    signalling.endpoint.handle_message(
+        Flow::udp(signalling.socket.local_addr(), carrier()),
+        invite("timers", "").as_bytes(),
+        now,
+    );
     let Some(Event::Incoming(incoming)) = signalling.endpoint.poll_event() else { panic!("no INVITE") };
     signalling.endpoint.reject(incoming.call, StatusCode::BUSY_HERE, None, now).unwrap();
     while signalling.endpoint.poll_transmit().is_some() {}
@@ -150,12 +156,18 @@ fn answer_to_challenge_of(
     let mut client = Endpoint::new(EndpointConfig::new(client_address), EndpointSeed([seed; 32]));
     let credentials = ClientCredentials { username: USER.to_owned(), password: Password::new(password) };
     let (target, from) = (uri(us), uri(client_address));
-    let call = OutgoingCall { target, via: us, from, offer: None, credentials: Some(credentials) };
+    let call = OutgoingCall {
+        target,
+        next_hop: NextHop::udp(us),
+        from,
+        offer: None,
+        credentials: Some(credentials),
+    };
     client.invite(call, Instant::now()).unwrap();
     let first = client.poll_transmit().unwrap();
     let challenge = deliver(signalling, client_address, &String::from_utf8_lossy(&first.payload));
     assert_eq!(statuses(&challenge), ["401"]);
-    client.handle_datagram(us, challenge[0].as_bytes(), Instant::now());
+    client.handle_message(Flow::udp(client_address, us), challenge[0].as_bytes(), Instant::now());
     let messages = std::iter::from_fn(|| client.poll_transmit());
     let mut messages = messages.map(|message| String::from_utf8_lossy(&message.payload).into_owned());
     messages.find(|message| message.starts_with("INVITE ")).unwrap()

@@ -1,5 +1,5 @@
 //! Retransmission of our 2xx to an INVITE until its ACK arrives (RFC 3261 section 13.3.1.4). The dialog does this and
-//! not the transaction, because the ACK of a 2xx is a transaction of its own.
+//! not the transaction, because the ACK of a 2xx is a transaction of its own; so it is done over TCP and TLS too.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,12 +24,12 @@ impl Endpoint {
         now: Instant,
     ) {
         let timing = self.config.timing;
-        let Some(to) = self.servers.get(id).map(|tx| tx.template.destination) else { return };
+        let Some(route) = self.servers.get(id).map(|tx| tx.route) else { return };
         let Some(call) = self.calls.get_mut(&handle) else { return };
         call.unacked = Some(UnackedSuccess {
             cseq,
             payload,
-            to,
+            route,
             interval: timing.t1,
             retransmit: self.timers.set(now + timing.t1, Deadline::SuccessRetransmit(handle)),
             timeout: self.timers.set(now + timing.timer_b(), Deadline::AckTimeout(handle)),
@@ -43,8 +43,8 @@ impl Endpoint {
         };
         unacked.interval = timing.next_interval(unacked.interval);
         unacked.retransmit = self.timers.set(now + unacked.interval, Deadline::SuccessRetransmit(handle));
-        let (to, payload) = (unacked.to, unacked.payload.clone());
-        self.transmit(to, payload, Some(handle), now);
+        let (route, payload) = (unacked.route, unacked.payload.clone());
+        self.transmit_response(route, payload, Some(handle), now);
     }
 
     pub(super) fn on_ack_timeout(&mut self, handle: CallHandle, now: Instant) {

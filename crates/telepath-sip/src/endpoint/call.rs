@@ -1,12 +1,12 @@
 //! The state of a call: its dialog, the state of its INVITE, and the requests that wait for us or for the peer. The
 //! commands that change it are in `uas`, `uac`, `in_dialog`, `ack` and `teardown`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialog::Dialog;
 use super::event::{DialogEnd, OutgoingCall, ReInviteMethod};
+use super::flow::{Flow, ResponseRoute};
 use super::server_transaction::ServerId;
 use super::timer::TimerId;
 use crate::message::{Reason, Uri};
@@ -38,6 +38,8 @@ pub(super) enum CallState {
 pub(super) struct OutgoingInvite {
     pub(super) call: OutgoingCall,
     pub(super) uri: Uri,
+    /// The flow of the latest INVITE.
+    pub(super) flow: Flow,
     /// The branch of the latest INVITE.
     pub(super) branch: String,
     /// INVITEs sent with credentials.
@@ -49,10 +51,11 @@ pub(super) struct OutgoingInvite {
 }
 
 impl OutgoingInvite {
-    pub(super) fn new(call: OutgoingCall, uri: Uri, branch: String) -> Self {
+    pub(super) fn new(call: OutgoingCall, uri: Uri, flow: Flow, branch: String) -> Self {
         Self {
             call,
             uri,
+            flow,
             branch,
             auth_attempts: 0,
             provisional: false,
@@ -75,7 +78,7 @@ pub(super) struct UnackedSuccess {
     /// The `CSeq` number of the INVITE and its ACK.
     pub(super) cseq: u32,
     pub(super) payload: Arc<[u8]>,
-    pub(super) to: SocketAddr,
+    pub(super) route: ResponseRoute,
     pub(super) interval: Duration,
     pub(super) retransmit: TimerId,
     pub(super) timeout: TimerId,

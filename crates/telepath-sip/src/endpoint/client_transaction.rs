@@ -1,12 +1,12 @@
 //! Client transactions (RFC 3261 section 17.1, with the state Accepted of RFC 6026): they retransmit a request until a
-//! response arrives, retransmit the ACK of a final response, and time out after 64*T1.
+//! response arrives, retransmit the ACK of a final response, and time out after 64*T1. Over TCP and TLS nothing is retransmitted.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::CallHandle;
+use super::flow::Flow;
 use super::method_class::ClientMethod;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
@@ -19,7 +19,7 @@ pub(super) struct ClientKey {
     pub(super) method: ClientMethod,
 }
 
-/// The retransmissions of a request to its destination before another address is tried.
+/// The retransmissions of a request over its flow before another one is tried.
 const RETRANSMISSIONS_BEFORE_FALLBACK: u8 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +34,14 @@ enum ClientState {
 pub(super) struct ClientTransaction {
     state: ClientState,
     request: Arc<[u8]>,
-    to: SocketAddr,
+    flow: Flow,
     pub(super) call: Option<CallHandle>,
     /// The ACK that we sent, for retransmission.
     ack: Option<SentAck>,
     interval: Duration,
     retransmissions: u8,
-    /// Where the request is sent when retransmissions to its destination had no response.
-    fallback: Option<SocketAddr>,
+    /// Where the request is sent when retransmissions over its flow had no response.
+    fallback: Option<Flow>,
     retransmit: Option<TimerId>,
     end: Option<TimerId>,
 }
@@ -49,7 +49,7 @@ pub(super) struct ClientTransaction {
 /// An ACK that we sent.
 pub(super) struct SentAck {
     pub(super) payload: Arc<[u8]>,
-    pub(super) to: SocketAddr,
+    pub(super) flow: Flow,
     /// The To tag of the response that it acknowledges.
     pub(super) remote_tag: Option<String>,
 }
@@ -73,19 +73,22 @@ impl Endpoint {
         &mut self,
         key: ClientKey,
         request: Arc<[u8]>,
-        to: SocketAddr,
+        flow: Flow,
         call: Option<CallHandle>,
         now: Instant,
     ) {
         let timing = self.config.timing;
-        let retransmit = Some(self.timers.set(now + timing.t1, Deadline::ClientRetransmit(key.clone())));
+        // Timers A and E.
+        let retransmit = (!flow.transport.is_reliable())
+            .then(|| self.timers.set(now + timing.t1, Deadline::ClientRetransmit(key.clone())));
         let end = Some(self.timers.set(now + timing.timer_b(), Deadline::ClientTimeout(key.clone())));
-        self.transmit(to, request.clone(), call, now);
+        self.flows.add_client(&flow, &key);
+        self.transmit(flow, request.clone(), call, now);
         let state = ClientState::Calling;
         let tx = ClientTransaction {
             state,
             request,
-            to,
+            flow,
             call,
             ack: None,
             interval: timing.t1,
@@ -97,10 +100,10 @@ impl Endpoint {
         self.clients.insert(key, tx);
     }
 
-    /// Sends further retransmissions to another address if the first ones have no response.
-    pub(super) fn client_fall_back(&mut self, key: &ClientKey, to: SocketAddr) {
+    /// Sends further retransmissions over another flow if the first ones have no response.
+    pub(super) fn client_fall_back(&mut self, key: &ClientKey, flow: Flow) {
         if let Some(tx) = self.clients.get_mut(key) {
-            tx.fallback = Some(to);
+            tx.fallback = Some(flow);
         }
     }
 
@@ -124,8 +127,8 @@ impl Endpoint {
                 if ack.remote_tag.as_deref() != response.to().tag() {
                     return if forked { ResponseEffect::Forked } else { ResponseEffect::Absorbed };
                 }
-                let (to, payload, call) = (ack.to, ack.payload.clone(), tx.call);
-                self.transmit(to, payload, call, now);
+                let (flow, payload, call) = (ack.flow, ack.payload.clone(), tx.call);
+                self.transmit(flow, payload, call, now);
                 return ResponseEffect::Absorbed;
             }
             ClientState::Calling | ClientState::Proceeding => {}
@@ -143,24 +146,36 @@ impl Endpoint {
         self.timers.clear(tx.end.take());
         tx.state =
             if is_invite && status.is_success() { ClientState::Accepted } else { ClientState::Completed };
-        // Timers D and M of an INVITE, timer K otherwise.
-        let linger = if is_invite { timing.timer_b() } else { timing.t4 };
+        let linger = match (tx.state, is_invite) {
+            // Timer M.
+            (ClientState::Accepted, _) => timing.timer_b(),
+            // Timers D and K.
+            (ClientState::Calling | ClientState::Proceeding | ClientState::Completed, _)
+                if tx.flow.transport.is_reliable() =>
+            {
+                Duration::ZERO
+            }
+            (ClientState::Calling | ClientState::Proceeding | ClientState::Completed, true) => {
+                timing.timer_b()
+            }
+            (ClientState::Calling | ClientState::Proceeding | ClientState::Completed, false) => timing.t4,
+        };
         tx.end = Some(self.timers.set(now + linger, Deadline::ClientEnd(key.clone())));
         ResponseEffect::New
     }
 
     /// Sends an ACK and stores it for retransmission.
     pub(super) fn client_acknowledge(&mut self, key: &ClientKey, ack: SentAck, now: Instant) {
-        let (to, payload) = (ack.to, ack.payload.clone());
+        let (flow, payload) = (ack.flow, ack.payload.clone());
         let Some(tx) = self.clients.get_mut(key) else { return };
         tx.ack = Some(ack);
         let call = tx.call;
-        self.transmit(to, payload, call, now);
+        self.transmit(flow, payload, call, now);
     }
 
-    /// The destination of the transaction's request.
-    pub(super) fn client_peer(&self, key: &ClientKey) -> Option<SocketAddr> {
-        self.clients.get(key).map(|tx| tx.to)
+    /// The flow of the transaction's request.
+    pub(super) fn client_flow(&self, key: &ClientKey) -> Option<Flow> {
+        self.clients.get(key).map(|tx| tx.flow)
     }
 
     pub(super) fn client_retransmit(&mut self, key: &ClientKey, now: Instant) {
@@ -177,14 +192,15 @@ impl Endpoint {
         tx.retransmit = Some(self.timers.set(now + tx.interval, Deadline::ClientRetransmit(key.clone())));
         tx.retransmissions = tx.retransmissions.saturating_add(1);
         if tx.state == ClientState::Calling && tx.retransmissions > RETRANSMISSIONS_BEFORE_FALLBACK {
-            tx.to = tx.fallback.take().unwrap_or(tx.to);
+            tx.flow = tx.fallback.take().unwrap_or(tx.flow);
         }
-        let (to, request, call) = (tx.to, tx.request.clone(), tx.call);
-        self.transmit(to, request, call, now);
+        let (flow, request, call) = (tx.flow, tx.request.clone(), tx.call);
+        self.transmit(flow, request, call, now);
     }
 
     pub(super) fn client_end(&mut self, key: &ClientKey) -> Option<ClientTransaction> {
         let tx = self.clients.remove(key)?;
+        self.flows.remove_client(&tx.flow, key);
         self.timers.clear(tx.retransmit);
         self.timers.clear(tx.end);
         Some(tx)

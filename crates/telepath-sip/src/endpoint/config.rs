@@ -1,10 +1,11 @@
 //! The configuration of an endpoint: its address and product name, the base timers of RFC 3261 section 17.1.1.1, and its
 //! limits.
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::message::HostPort;
+use super::flow::Flow;
+use crate::message::{HostPort, Transport};
 
 /// The value of Server and User-Agent, for example `Telepath/1.0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// 64*T1, the length of timer B and also of timers D, F, H, J, L and M over UDP.
+    /// 64*T1, the length of timers B, F, H, L and M, and of D and J over UDP.
     pub(super) fn timer_b(&self) -> Duration {
         self.t1 * 64
     }
@@ -94,37 +95,63 @@ impl Default for EndpointLimits {
     }
 }
 
-/// The addresses under which peers reach an endpoint: one, or one of each IP version.
+/// An address under which peers reach a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdvertisedAddresses {
-    first: SocketAddr,
-    second: Option<SocketAddr>,
+pub struct AdvertisedAddress {
+    /// The transport of the listener.
+    pub transport: Transport,
+    /// The address that the listener is bound to, as in [`Flow::local`].
+    pub listener: SocketAddr,
+    /// The address that peers see.
+    pub address: SocketAddr,
 }
 
+/// The addresses under which peers reach an endpoint, in order of preference. A listener for both IP versions has two.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AdvertisedAddresses(Vec<AdvertisedAddress>);
+
 impl From<SocketAddr> for AdvertisedAddresses {
-    /// One address for all peers.
+    /// One listener for all transports, whose address peers see.
     fn from(address: SocketAddr) -> Self {
-        Self { first: address, second: None }
+        let listeners = Transport::ALL.into_iter();
+        listeners.map(|transport| AdvertisedAddress { transport, listener: address, address }).collect()
+    }
+}
+
+impl FromIterator<AdvertisedAddress> for AdvertisedAddresses {
+    fn from_iter<I: IntoIterator<Item = AdvertisedAddress>>(addresses: I) -> Self {
+        Self(addresses.into_iter().collect())
     }
 }
 
 impl AdvertisedAddresses {
-    /// One address for the peers of each IP version.
-    pub fn both(v4: SocketAddrV4, v6: SocketAddrV6) -> Self {
-        Self { first: v4.into(), second: Some(v6.into()) }
+    /// The address for the peer of a flow: that of the flow's listener and of the peer's IP version, as far as there is one.
+    pub(super) fn toward(&self, flow: &Flow) -> HostPort {
+        let differs = |advertised: &&AdvertisedAddress| {
+            (
+                advertised.transport != flow.transport,
+                advertised.listener != flow.local,
+                is_v4(advertised.address) != is_v4(flow.remote),
+            )
+        };
+        self.0.iter().min_by_key(differs).map_or(flow.local, |advertised| advertised.address).into()
     }
 
-    /// The address for a peer: the one of its IP version, if there is one.
-    pub(super) fn toward(self, peer: SocketAddr) -> HostPort {
-        let peer_is_v4 = peer.ip().to_canonical().is_ipv4();
-        let same = self.second.filter(|address| address.is_ipv4() == peer_is_v4);
-        same.unwrap_or(self.first).into()
+    /// The listener that a peer reaches us at over a transport; `None` if there is none for the transport.
+    pub(super) fn listener(&self, transport: Transport, peer: SocketAddr) -> Option<SocketAddr> {
+        let of_transport = self.0.iter().filter(|advertised| advertised.transport == transport);
+        let differs = |advertised: &&AdvertisedAddress| is_v4(advertised.address) != is_v4(peer);
+        of_transport.min_by_key(differs).map(|advertised| advertised.listener)
     }
 
     /// Whether this is one of the addresses.
-    pub(super) fn contain(self, host: &HostPort) -> bool {
-        [Some(self.first), self.second].into_iter().flatten().any(|address| HostPort::from(address) == *host)
+    pub(super) fn contain(&self, host: &HostPort) -> bool {
+        self.0.iter().any(|advertised| HostPort::from(advertised.address) == *host)
     }
+}
+
+fn is_v4(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_ipv4()
 }
 
 /// The configuration of an endpoint.

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::config::AdvertisedAddresses;
+use super::flow::{Flow, FlowTable, NextHop};
 use super::tokens::Tokens;
 use crate::message::{
-    Headers, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, SipCallId, Tag, Transport, Uri,
-    Via,
+    Headers, KnownHeader, Method, NameAddr, Request, RequestWriter, Response, SipCallId, SipUri, Tag,
+    Transport, Uri, Via,
 };
 
 /// Matches a request to its dialog (section 12).
@@ -85,8 +86,8 @@ pub(super) struct Dialog {
     pub(super) remote_seq: Option<u32>,
     routes: Vec<NameAddr>,
     target: Uri,
-    /// The source of the peer's last request or response.
-    peer: SocketAddr,
+    /// The flow of the peer's last request or response.
+    flow: Flow,
     /// The Via of the INVITE does not name its source address, so its Contact may be unreachable too.
     behind_nat: bool,
     /// The INVITE came through a proxy that does not stay on the path, so its source says nothing about the network of the
@@ -98,12 +99,12 @@ pub(super) struct Dialog {
 pub(super) struct OutgoingRequest {
     pub(super) payload: Arc<[u8]>,
     pub(super) branch: String,
-    pub(super) to: SocketAddr,
+    pub(super) flow: Flow,
 }
 
 impl Dialog {
     /// The dialog of an incoming INVITE (section 12.1.1).
-    pub(super) fn of_uas(invite: &Request, local_tag: Tag, source: SocketAddr) -> Option<Self> {
+    pub(super) fn of_uas(invite: &Request, local_tag: Tag, flow: Flow) -> Option<Self> {
         let text = |name| invite.headers().first(name).map(str::to_owned);
         let sender = invite.vias().first()?.sent_by();
         Some(Self {
@@ -116,20 +117,14 @@ impl Dialog {
             remote_seq: Some(invite.cseq().number),
             routes: invite.record_routes().to_vec(),
             target: invite.contacts().first()?.uri().clone(),
-            peer: source,
-            behind_nat: sender.host.ip().is_some_and(|ip| ip != source.ip()),
+            flow,
+            behind_nat: sender.host.ip().is_some_and(|ip| ip != flow.remote.ip()),
             behind_proxy: invite.vias().len() > 1 && invite.record_routes().is_empty(),
         })
     }
 
     /// The state of a UAC before a response arrives.
-    pub(super) fn of_uac(
-        call_id: SipCallId,
-        local_tag: Tag,
-        from: &Uri,
-        target: Uri,
-        peer: SocketAddr,
-    ) -> Self {
+    pub(super) fn of_uac(call_id: SipCallId, local_tag: Tag, from: &Uri, target: Uri, flow: Flow) -> Self {
         Self {
             call_id,
             remote_tag: None,
@@ -140,14 +135,14 @@ impl Dialog {
             remote_seq: None,
             routes: Vec::new(),
             target,
-            peer,
+            flow,
             behind_nat: false,
             behind_proxy: false,
         }
     }
 
     /// The dialog that a 2xx of the callee creates (section 12.1.2).
-    pub(super) fn confirmed_by(&self, response: &Response, source: SocketAddr) -> Self {
+    pub(super) fn confirmed_by(&self, response: &Response, flow: Flow) -> Self {
         let target = response.contacts().first().map_or(&self.target, NameAddr::uri);
         Self {
             call_id: self.call_id.clone(),
@@ -159,7 +154,7 @@ impl Dialog {
             remote_seq: None,
             routes: response.record_routes().iter().rev().cloned().collect(),
             target: target.clone(),
-            peer: source,
+            flow,
             behind_nat: false,
             behind_proxy: false,
         }
@@ -174,16 +169,16 @@ impl Dialog {
     }
 
     /// Processes a target refresh request (section 12.2.2).
-    pub(super) fn refresh_target(&mut self, request: &Request, source: SocketAddr) {
+    pub(super) fn refresh_target(&mut self, request: &Request, flow: Flow) {
         if let Some(contact) = request.contacts().first() {
             self.target = contact.uri().clone();
         }
-        self.peer = source;
+        self.flow = flow;
     }
 
-    /// The source of the peer's last message.
-    pub(super) fn peer(&self) -> SocketAddr {
-        self.peer
+    /// The flow of the peer's last message.
+    pub(super) fn flow(&self) -> Flow {
+        self.flow
     }
 
     pub(super) fn local_seq(&self) -> u32 {
@@ -194,14 +189,47 @@ impl Dialog {
         &self.local
     }
 
-    /// The first route or the remote target, if that is an IP address that can be reached and the peer is not behind NAT;
-    /// otherwise the source of the peer's last message.
-    fn next_hop(&self) -> SocketAddr {
-        let first = self.routes.first().map_or(&self.target, NameAddr::uri);
-        let literal = first.as_sip().and_then(|uri| uri.host_port().socket_addr());
-        let hidden = |hop: &SocketAddr| is_hidden_from(hop.ip(), self.peer.ip(), self.behind_proxy);
-        let reachable = |hop: &SocketAddr| !self.behind_nat && !hidden(hop);
-        literal.filter(reachable).unwrap_or(self.peer)
+    /// The flow of our next request. Over TCP and TLS it is that of the peer's last message while it is open. Otherwise the
+    /// request goes to the first route or the remote target, if that is an IP address that can be reached and the peer is not
+    /// behind NAT; otherwise to the source of the peer's last message.
+    fn next_flow(&self, flows: &mut FlowTable, advertised: &AdvertisedAddresses) -> Flow {
+        let reliable = self.flow.transport.is_reliable();
+        if reliable && flows.is_live(&self.flow) {
+            return self.flow;
+        }
+        let first = self.routes.first().map_or(&self.target, NameAddr::uri).as_sip();
+        let (transport, local) = self.next_transport(first, advertised);
+        let port = first.and_then(|uri| uri.host_port().port).unwrap_or(transport.default_port());
+        let hidden = |hop: &IpAddr| is_hidden_from(*hop, self.flow.remote.ip(), self.behind_proxy);
+        let reachable = |hop: &IpAddr| !self.behind_nat && !hidden(hop);
+        let hop = first.and_then(|uri| uri.host_port().host.ip()).filter(reachable);
+        if hop.is_none() && !reliable {
+            return self.flow;
+        }
+        // The source port of a connection that the peer opened is not one that it listens on.
+        let address = SocketAddr::new(hop.unwrap_or(self.flow.remote.ip()), port);
+        let host = first.map(|uri| uri.host_port().host.clone());
+        flows.open(NextHop { transport, address, host }, local)
+    }
+
+    /// The transport of a request that cannot use the flow of the peer's last message, and our listener for it. UDP and TLS
+    /// stay what they are: datagrams have reached us, and what was encrypted stays encrypted. A URI may change TCP.
+    fn next_transport(
+        &self,
+        first: Option<&SipUri>,
+        advertised: &AdvertisedAddresses,
+    ) -> (Transport, SocketAddr) {
+        let unchanged = (self.flow.transport, self.flow.local);
+        match self.flow.transport {
+            Transport::Udp | Transport::Tls => unchanged,
+            Transport::Tcp => {
+                let named = first.and_then(SipUri::transport);
+                let ours = named.and_then(|named| {
+                    advertised.listener(named, self.flow.remote).map(|listener| (named, listener))
+                });
+                ours.filter(|(named, _)| *named != Transport::Tcp).unwrap_or(unchanged)
+            }
+        }
     }
 
     /// Builds our next request; an ACK has the `CSeq` number of its INVITE (sections 12.2.1.1 and 13.2.2.4).
@@ -209,7 +237,8 @@ impl Dialog {
         &mut self,
         method: Method,
         tokens: &mut Tokens,
-        advertised: AdvertisedAddresses,
+        flows: &mut FlowTable,
+        advertised: &AdvertisedAddresses,
         mut headers: Headers,
     ) -> OutgoingRequest {
         if method != Method::Ack {
@@ -225,8 +254,8 @@ impl Dialog {
             headers.push(KnownHeader::Route, format!("<{}>", self.target));
         }
         let branch = tokens.branch();
-        let to = self.next_hop();
-        let via = Via::local(Transport::Udp, advertised.toward(to), &branch);
+        let flow = self.next_flow(flows, advertised);
+        let via = Via::local(flow.transport, advertised.toward(&flow), &branch);
         let payload = RequestWriter {
             method,
             uri: &uri,
@@ -239,7 +268,7 @@ impl Dialog {
             body: &[],
         }
         .write();
-        OutgoingRequest { payload, branch, to }
+        OutgoingRequest { payload, branch, flow }
     }
 
     /// Allocates the `CSeq` number of an INVITE that creates the dialog.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dtmf_info::DtmfSignal;
+use super::flow::{Flow, NextHop};
 use super::received_invite::ReceivedInvite;
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
@@ -100,8 +101,8 @@ pub enum Event {
 pub struct IncomingCall {
     /// The call.
     pub call: CallHandle,
-    /// The source address of the INVITE.
-    pub source: SocketAddr,
+    /// The flow over which the INVITE arrived; its remote address is the source.
+    pub flow: Flow,
     /// The INVITE.
     pub request: Arc<Request>,
     /// The offer; `None` means that our 2xx must carry one.
@@ -156,6 +157,9 @@ pub enum DialogEnd {
     },
     /// No response to our INVITE arrived before timer B fired.
     InviteTimeout,
+    /// The connection over which our INVITE was sent failed or was closed before a final response. This is treated like a 503
+    /// (RFC 3261 section 8.1.3.1).
+    ConnectionFailed,
 }
 
 /// The final response that rejects a call.
@@ -198,8 +202,8 @@ pub struct EndpointFull;
 pub struct OutgoingCall {
     /// The callee, for the Request-URI and To.
     pub target: SipUri,
-    /// The address to which the INVITE is sent: the resolved target or a proxy.
-    pub via: SocketAddr,
+    /// Where the INVITE is sent: the resolved target or a proxy.
+    pub next_hop: NextHop,
     /// The caller, for From.
     pub from: SipUri,
     /// The offer; `None` leaves the offer to the callee.

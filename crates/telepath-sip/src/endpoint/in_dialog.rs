@@ -1,7 +1,6 @@
 //! Requests within a dialog (RFC 3261 section 12.2.2): the `CSeq` number must increase. A re-INVITE or an UPDATE with an
 //! offer waits for the application; every other request is answered immediately.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Endpoint;
@@ -10,6 +9,7 @@ use super::dtmf_info;
 use super::event::{
     CallHandle, DialogEnd, Event, InviteRejection, ReInviteMethod, RetryAfter, WrongCallState,
 };
+use super::flow::Flow;
 use super::method_class::ServedMethod;
 use super::reject_reason::RejectReason;
 use super::response::{Rejection, rejection_status, retry_after};
@@ -26,14 +26,14 @@ impl Endpoint {
         &mut self,
         handle: CallHandle,
         method: ServedMethod,
-        source: SocketAddr,
+        flow: Flow,
         request: &Request,
         now: Instant,
     ) {
         let full = self.servers.is_call_full(handle, &self.config.limits);
         if full && method != ServedMethod::Bye {
             let rejection = self.over_limit(RejectReason::CallTransactionsFull);
-            return self.reject_request(request, source, rejection, now);
+            return self.reject_request(request, flow, rejection, now);
         }
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let number = request.cseq().number;
@@ -42,29 +42,29 @@ impl Endpoint {
         let in_order = |last| number > last || (number == last && method == ServedMethod::Bye);
         if !call.dialog.remote_seq.is_none_or(in_order) {
             let rejection = Rejection::new(RejectReason::CSeqNotAdvanced, StatusCode::SERVER_INTERNAL_ERROR);
-            return self.reject_request(request, source, rejection.with_phrase("CSeq Not Advanced"), now);
+            return self.reject_request(request, flow, rejection.with_phrase("CSeq Not Advanced"), now);
         }
         call.dialog.remote_seq = Some(number);
         if full {
             // A BYE needs no transaction: its retransmission finds no dialog and gets 481, which ends the call too.
-            self.respond_stateless(request, source, StatusCode::OK, None, Headers::default(), now);
+            self.respond_stateless(request, flow, StatusCode::OK, None, Headers::default(), now);
             return self.receive_bye(handle, request, now);
         }
-        let Some(id) = self.servers.add(request, source, None, Some(handle)) else { return };
+        let Some(id) = self.servers.add(request, flow, None, Some(handle)) else { return };
         match method {
             ServedMethod::Bye => {
                 self.respond(id, StatusCode::OK, Headers::default(), None, now);
                 self.receive_bye(handle, request, now);
             }
             ServedMethod::Invite => {
-                self.receive_reinvite(handle, id, ReInviteMethod::Invite, source, request, now);
+                self.receive_reinvite(handle, id, ReInviteMethod::Invite, flow, request, now);
             }
             ServedMethod::Update => {
-                self.receive_reinvite(handle, id, ReInviteMethod::Update, source, request, now);
+                self.receive_reinvite(handle, id, ReInviteMethod::Update, flow, request, now);
             }
-            ServedMethod::Info => self.receive_info(handle, id, source, request, now),
+            ServedMethod::Info => self.receive_info(handle, id, flow, request, now),
             ServedMethod::Options => {
-                let headers = self.capability_headers(source);
+                let headers = self.capability_headers(&flow);
                 self.respond(id, StatusCode::OK, headers, None, now);
             }
         }
@@ -83,7 +83,7 @@ impl Endpoint {
         &mut self,
         handle: CallHandle,
         id: ServerId,
-        source: SocketAddr,
+        flow: Flow,
         request: &Request,
         now: Instant,
     ) {
@@ -93,14 +93,14 @@ impl Endpoint {
         } else if DTMF_TYPES.contains(&content_type.as_str()) {
             let signal = dtmf_info::parse(&content_type, request.body());
             let Some(signal) = signal else {
-                let headers = self.reason_headers(RejectReason::UnsupportedContent, source);
+                let headers = self.reason_headers(RejectReason::UnsupportedContent, &flow);
                 self.respond(id, StatusCode::BAD_REQUEST, headers, None, now);
                 return;
             };
             self.respond(id, StatusCode::OK, Headers::default(), None, now);
             self.report(Event::Dtmf { call: handle, signal });
         } else {
-            let mut headers = self.reason_headers(RejectReason::UnsupportedContent, source);
+            let mut headers = self.reason_headers(RejectReason::UnsupportedContent, &flow);
             headers.push(KnownHeader::Accept, INFO_ACCEPT.to_owned());
             self.respond(id, StatusCode::UNSUPPORTED_MEDIA_TYPE, headers, None, now);
         }
@@ -111,7 +111,7 @@ impl Endpoint {
         handle: CallHandle,
         id: ServerId,
         method: ReInviteMethod,
-        source: SocketAddr,
+        flow: Flow,
         request: &Request,
         now: Instant,
     ) {
@@ -120,19 +120,19 @@ impl Endpoint {
         let idle = matches!(call.state, CallState::Established) && call.reinvite.is_none();
         let target_refresh_only = method == ReInviteMethod::Update && offer.is_none();
         if matches!(call.state, CallState::Ending(_)) {
-            let headers = self.reason_headers(RejectReason::UnknownDialog, source);
+            let headers = self.reason_headers(RejectReason::UnknownDialog, &flow);
             self.respond(id, StatusCode::CALL_DOES_NOT_EXIST, headers, None, now);
         } else if target_refresh_only {
-            call.dialog.refresh_target(request, source);
-            self.respond(id, StatusCode::OK, self.dialog_headers(source), None, now);
+            call.dialog.refresh_target(request, flow);
+            self.respond(id, StatusCode::OK, self.dialog_headers(&flow), None, now);
         } else if !idle {
             // An offer is already outstanding (section 14.2, RFC 3311 section 5.2).
             let headers = retry_after(GLARE_RETRY_AFTER);
-            self.reject_glare(id, StatusCode::SERVER_INTERNAL_ERROR, headers, source, now);
+            self.reject_glare(id, StatusCode::SERVER_INTERNAL_ERROR, headers, flow, now);
         } else if call.unacked.is_some() {
-            self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), source, now);
+            self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), flow, now);
         } else {
-            call.dialog.refresh_target(request, source);
+            call.dialog.refresh_target(request, flow);
             call.reinvite = Some(PendingReInvite { transaction: id, method, cseq: request.cseq().number });
             if method == ReInviteMethod::Invite {
                 self.respond(id, StatusCode::TRYING, Headers::default(), None, now);
@@ -147,13 +147,13 @@ impl Endpoint {
         id: ServerId,
         status: StatusCode,
         mut headers: Headers,
-        source: SocketAddr,
+        flow: Flow,
         now: Instant,
     ) {
         let reason = Warning::miscellaneous(RejectReason::ReInvitePending.name());
-        headers.push(KnownHeader::Warning, self.warning(reason, source));
+        headers.push(KnownHeader::Warning, self.warning(reason, &flow));
         self.respond(id, status, headers, None, now);
-        self.report_rejection(RejectReason::ReInvitePending, source, Some(status));
+        self.report_rejection(RejectReason::ReInvitePending, &flow, Some(status));
     }
 
     fn take_reinvite(&mut self, handle: CallHandle) -> Result<PendingReInvite, WrongCallState> {
@@ -171,7 +171,7 @@ impl Endpoint {
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let reinvite = self.take_reinvite(call)?;
-        let headers = self.dialog_headers(self.peer_of(call)?);
+        let headers = self.dialog_headers(&self.flow_of(call)?);
         let payload = self.respond(reinvite.transaction, StatusCode::OK, headers, Some(sdp), now);
         if let (ReInviteMethod::Invite, Some(payload)) = (reinvite.method, payload) {
             self.await_ack(call, reinvite.transaction, reinvite.cseq, payload, now);
@@ -191,7 +191,7 @@ impl Endpoint {
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let reinvite = self.take_reinvite(call)?;
-        let headers = self.rejection_headers(rejection, self.peer_of(call)?);
+        let headers = self.rejection_headers(rejection, &self.flow_of(call)?);
         self.respond(reinvite.transaction, rejection_status(rejection.status), headers, None, now);
         Ok(())
     }

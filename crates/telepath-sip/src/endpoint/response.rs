@@ -1,17 +1,17 @@
 //! Responses (RFC 3261 section 8.2.6): their common headers, and sending them through a server transaction or, for
 //! requests that are rejected immediately, statelessly (section 8.2.7).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Endpoint;
 use super::event::{Event, InviteRejection, RetryAfter};
+use super::flow::{Flow, ResponseRoute};
 use super::reject_reason::RejectReason;
 use super::server_transaction::ServerId;
 use crate::message::{
     Headers, KnownHeader, Method, Request, ResponseTemplate, ResponseWriter, SdpBody, StatusCode, Tag,
-    Warning,
+    Transport, Warning,
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
@@ -66,37 +66,46 @@ impl Endpoint {
     }
 
     /// Contact and Allow, for messages to a peer that create or keep a dialog.
-    pub(super) fn dialog_headers(&self, peer: SocketAddr) -> Headers {
+    pub(super) fn dialog_headers(&self, flow: &Flow) -> Headers {
         let mut headers = Headers::default();
-        headers.push(KnownHeader::Contact, format!("<sip:{}>", self.config.advertised.toward(peer)));
+        headers.push(KnownHeader::Contact, self.contact(flow));
         headers.push(KnownHeader::Allow, ALLOW.to_owned());
         headers
     }
 
+    /// The URI at which the peer of a flow reaches us over the same transport.
+    fn contact(&self, flow: &Flow) -> String {
+        let address = self.config.advertised.toward(flow);
+        match flow.transport {
+            Transport::Udp => format!("<sip:{address}>"),
+            Transport::Tcp | Transport::Tls => format!("<sip:{address};transport={}>", flow.transport.name()),
+        }
+    }
+
     /// The headers of a 200 to OPTIONS (section 11.2).
-    pub(super) fn capability_headers(&self, peer: SocketAddr) -> Headers {
-        let mut headers = self.dialog_headers(peer);
+    pub(super) fn capability_headers(&self, flow: &Flow) -> Headers {
+        let mut headers = self.dialog_headers(flow);
         headers.push(KnownHeader::Accept, ACCEPT_BODIES.to_owned());
         headers
     }
 
     /// The value of a Warning header to a peer.
-    pub(super) fn warning(&self, warning: Warning, peer: SocketAddr) -> String {
-        warning.to_value(&self.config.advertised.toward(peer))
+    pub(super) fn warning(&self, warning: Warning, flow: &Flow) -> String {
+        warning.to_value(&self.config.advertised.toward(flow))
     }
 
     /// The Warning header that names a reason.
-    pub(super) fn reason_headers(&self, reason: RejectReason, peer: SocketAddr) -> Headers {
+    pub(super) fn reason_headers(&self, reason: RejectReason, flow: &Flow) -> Headers {
         let mut headers = Headers::default();
-        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), peer));
+        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), flow));
         headers
     }
 
     /// Retry-After and Warning of a rejection.
-    pub(super) fn rejection_headers(&self, rejection: InviteRejection, peer: SocketAddr) -> Headers {
+    pub(super) fn rejection_headers(&self, rejection: InviteRejection, flow: &Flow) -> Headers {
         let mut headers = rejection.retry_after.map(retry_after).unwrap_or_default();
         if let Some(warning) = rejection.warning {
-            headers.push(KnownHeader::Warning, self.warning(warning, peer));
+            headers.push(KnownHeader::Warning, self.warning(warning, flow));
         }
         headers
     }
@@ -110,31 +119,31 @@ impl Endpoint {
     pub(super) fn respond_stateless(
         &mut self,
         request: &Request,
-        source: SocketAddr,
+        flow: Flow,
         status: StatusCode,
         phrase: Option<&str>,
         headers: Headers,
         now: Instant,
     ) {
-        let template = ResponseTemplate::of(request, source);
+        let template = ResponseTemplate::of(request, flow.remote);
         let payload = self.stateless_response(&template, status, phrase, None, headers);
         let call = self.trace.current_call();
-        self.transmit(template.destination, payload, call, now);
+        self.transmit_response(ResponseRoute::new(&template, flow), payload, call, now);
     }
 
     /// Sends a response without a transaction, with a To tag that another response has used.
     pub(super) fn respond_stateless_as(
         &mut self,
         request: &Request,
-        source: SocketAddr,
+        flow: Flow,
         status: StatusCode,
         tag: Option<Tag>,
         now: Instant,
     ) {
-        let template = ResponseTemplate::of(request, source);
+        let template = ResponseTemplate::of(request, flow.remote);
         let payload = self.stateless_response(&template, status, None, tag, Headers::default());
         let call = self.trace.current_call();
-        self.transmit(template.destination, payload, call, now);
+        self.transmit_response(ResponseRoute::new(&template, flow), payload, call, now);
     }
 
     /// Sends 400 or 505 to a request that could not be parsed.
@@ -144,13 +153,13 @@ impl Endpoint {
         status: StatusCode,
         phrase: Option<&str>,
         reason: RejectReason,
-        source: SocketAddr,
+        flow: Flow,
         now: Instant,
     ) {
-        let headers = self.reason_headers(reason, source);
+        let headers = self.reason_headers(reason, &flow);
         let payload = self.stateless_response(template, status, phrase, None, headers);
         let call = self.trace.current_call();
-        self.transmit(template.destination, payload, call, now);
+        self.transmit_response(ResponseRoute::new(template, flow), payload, call, now);
     }
 
     fn stateless_response(
@@ -178,17 +187,17 @@ impl Endpoint {
     pub(super) fn reject_request(
         &mut self,
         request: &Request,
-        source: SocketAddr,
+        flow: Flow,
         rejection: Rejection,
         now: Instant,
     ) {
         let Rejection { reason, status, phrase, mut headers } = rejection;
-        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), source));
-        self.respond_stateless(request, source, status, phrase, headers, now);
+        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), &flow));
+        self.respond_stateless(request, flow, status, phrase, headers, now);
         let initial = *request.method() == Method::Invite && request.to().tag().is_none();
         let invite = initial.then(|| Arc::new(request.clone()).into());
         let call = self.trace.current_call();
-        self.report(Event::Rejected { reason, source, status: Some(status), invite, call });
+        self.report(Event::Rejected { reason, source: flow.remote, status: Some(status), invite, call });
     }
 
     /// Sends a response through its transaction and returns its bytes.

@@ -1,12 +1,13 @@
 //! Server transactions (RFC 3261 section 17.2, with the state Accepted of RFC 6026): they answer a retransmitted request
-//! with the last response, and retransmit a non-2xx final response to an INVITE until its ACK arrives.
+//! with the last response, and retransmit a non-2xx final response to an INVITE until its ACK arrives. Over TCP and TLS nothing is
+//! retransmitted.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::CallHandle;
+use super::flow::{Flow, ResponseRoute};
 use super::timer::TimerId;
 use super::{Deadline, Endpoint, EndpointLimits};
 use crate::message::{Headers, HostPort, Method, Request, ResponseTemplate, StatusCode, Tag};
@@ -102,6 +103,7 @@ pub(super) struct ServerTransaction {
     is_invite: bool,
     state: ServerState,
     pub(super) template: ResponseTemplate,
+    pub(super) route: ResponseRoute,
     pub(super) local_tag: Option<Tag>,
     pub(super) call: Option<CallHandle>,
     last_response: Option<Arc<[u8]>>,
@@ -193,7 +195,7 @@ impl ServerTable {
     pub(super) fn add(
         &mut self,
         request: &Request,
-        source: SocketAddr,
+        flow: Flow,
         local_tag: Option<Tag>,
         call: Option<CallHandle>,
     ) -> Option<ServerId> {
@@ -207,12 +209,14 @@ impl ServerTable {
             (None, None) => {}
         }
         self.by_key.insert(key.clone(), id);
+        let template = ResponseTemplate::of(request, flow.remote);
         let transaction = ServerTransaction {
             key,
             merge,
             is_invite: *request.method() == Method::Invite,
             state: ServerState::Proceeding,
-            template: ResponseTemplate::of(request, source),
+            route: ResponseRoute::new(&template, flow),
+            template,
             local_tag,
             call,
             last_response: None,
@@ -282,7 +286,7 @@ impl Endpoint {
         if tx.state != ServerState::Proceeding {
             return;
         }
-        let (to, call) = (tx.template.destination, tx.call);
+        let (route, call) = (tx.route, tx.call);
         tx.last_response = Some(payload.clone());
         self.timers.clear(tx.trying.take());
         if !status.is_provisional() {
@@ -291,19 +295,22 @@ impl Endpoint {
             } else {
                 ServerState::Completed
             };
-            if tx.is_invite && !status.is_success() {
+            let reliable = tx.route.is_reliable();
+            // Timer G.
+            if tx.is_invite && !status.is_success() && !reliable {
                 tx.interval = timing.t1;
                 tx.retransmit = Some(self.timers.set(now + timing.t1, Deadline::ServerRetransmit(id)));
             }
-            // Timer H, J or L.
-            tx.end = Some(self.timers.set(now + timing.timer_b(), Deadline::ServerEnd(id)));
+            // Timers H and L of an INVITE, timer J otherwise.
+            let linger = if reliable && !tx.is_invite { Duration::ZERO } else { timing.timer_b() };
+            tx.end = Some(self.timers.set(now + linger, Deadline::ServerEnd(id)));
         }
         let rejected = tx.is_rejected();
         if rejected {
             self.servers.rejected_bytes += tx.bytes;
         }
         self.servers.charge(id, payload.len());
-        self.transmit(to, payload, call, now);
+        self.transmit_response(route, payload, call, now);
         let share = self.config.limits.max_server_transaction_bytes / REJECTED_SHARE;
         if rejected && self.servers.rejected_bytes > share {
             self.server_end(id);
@@ -332,7 +339,7 @@ impl Endpoint {
             ServerState::Confirmed | ServerState::Accepted => false,
         };
         if let (true, Some(payload)) = (retransmit, tx.last_response.clone()) {
-            self.transmit(tx.template.destination, payload, tx.call, now);
+            self.transmit_response(tx.route, payload, tx.call, now);
         }
     }
 
@@ -345,7 +352,9 @@ impl Endpoint {
         tx.state = ServerState::Confirmed;
         self.timers.clear(tx.retransmit.take());
         self.timers.clear(tx.end.take());
-        tx.end = Some(self.timers.set(now + self.config.timing.t4, Deadline::ServerEnd(id)));
+        // Timer I.
+        let linger = if tx.route.is_reliable() { Duration::ZERO } else { self.config.timing.t4 };
+        tx.end = Some(self.timers.set(now + linger, Deadline::ServerEnd(id)));
     }
 
     pub(super) fn server_retransmit(&mut self, id: ServerId, now: Instant) {
@@ -354,8 +363,8 @@ impl Endpoint {
         tx.interval = timing.next_interval(tx.interval);
         tx.retransmit = Some(self.timers.set(now + tx.interval, Deadline::ServerRetransmit(id)));
         if let Some(payload) = tx.last_response.clone() {
-            let (to, call) = (tx.template.destination, tx.call);
-            self.transmit(to, payload, call, now);
+            let (route, call) = (tx.route, tx.call);
+            self.transmit_response(route, payload, call, now);
         }
     }
 

@@ -66,18 +66,24 @@ impl Endpoint {
         if let Some(reason) = call.bye_reason {
             headers.push(KnownHeader::Reason, reason.to_string());
         }
-        let bye = call.dialog.request(Method::Bye, &mut self.tokens, self.config.advertised, headers);
-        let peer = call.dialog.peer();
+        let bye = call.dialog.request(
+            Method::Bye,
+            &mut self.tokens,
+            &mut self.flows,
+            &self.config.advertised,
+            headers,
+        );
+        let last = call.dialog.flow();
         call.state = CallState::Ending(end);
         // A pending re-INVITE no longer makes sense, and no response to it may follow the BYE.
         if let Some(reinvite) = call.reinvite.take() {
             self.respond(reinvite.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
         }
         let key = ClientKey { branch: bye.branch, method: ClientMethod::Bye };
-        self.client_start(key.clone(), bye.payload, bye.to, Some(handle), now);
-        if bye.to != peer {
+        self.client_start(key.clone(), bye.payload, bye.flow, Some(handle), now);
+        if bye.flow != last && bye.flow.transport == last.transport {
             // A Contact or a route may be unreachable from here; the source of the last message is not.
-            self.client_fall_back(&key, peer);
+            self.client_fall_back(&key, last);
         }
     }
 
@@ -93,7 +99,8 @@ impl Endpoint {
             | DialogEnd::Challenged
             | DialogEnd::AckTimeout
             | DialogEnd::RejectedByPeer { .. }
-            | DialogEnd::InviteTimeout => end.clone(),
+            | DialogEnd::InviteTimeout
+            | DialogEnd::ConnectionFailed => end.clone(),
         };
         self.end_call(handle, end, now);
     }

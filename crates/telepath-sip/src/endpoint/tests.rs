@@ -1,6 +1,7 @@
 //! The endpoint in virtual time: `pair` connects two endpoints by a simulated network, `harness` feeds one endpoint with
 //! single messages.
 
+mod connections;
 mod harness;
 mod hostile_dialogs;
 mod in_dialog;

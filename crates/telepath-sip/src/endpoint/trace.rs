@@ -37,9 +37,9 @@ pub(super) struct TraceBuffer {
     enabled: bool,
     capacity: usize,
     records: VecDeque<TraceRecord>,
-    /// The call that the datagram being processed belongs to.
+    /// The call that the message being processed belongs to.
     current_call: Option<CallHandle>,
-    /// Records of messages sent since that datagram arrived; its own record goes before them.
+    /// Records of messages sent since that message arrived; its own record goes before them.
     sent_since: usize,
 }
 

@@ -2,7 +2,7 @@
 //! section 22.2), CANCEL (section 9.1), ACK of every final response, and BYE for further 2xx from forking
 //! (section 13.2.2.4).
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,15 +11,14 @@ use super::client_transaction::{ClientKey, ResponseEffect, SentAck};
 use super::config::AdvertisedAddresses;
 use super::dialog::Dialog;
 use super::event::{CallHandle, DialogEnd, EndpointFull, Event, OutgoingCall, WrongCallState};
+use super::flow::{Flow, FlowTable, NextHop};
 use super::method_class::ClientMethod;
 use super::reject_reason::RejectReason;
 use super::response::ACCEPT;
 use super::tokens::Tokens;
 use super::{Deadline, Endpoint};
 use crate::digest::{AuthorizationValue, answer_challenge};
-use crate::message::{
-    Headers, KnownHeader, Method, RequestWriter, Response, StatusCode, Transport, Uri, Via,
-};
+use crate::message::{Headers, KnownHeader, Method, RequestWriter, Response, StatusCode, Uri, Via};
 
 /// INVITEs with credentials per call: one, and another if the nonce was stale.
 const MAX_AUTH_ATTEMPTS: u8 = 2;
@@ -38,23 +37,39 @@ impl Endpoint {
         let uri = Uri::Sip(outgoing.target.clone());
         let from = Uri::Sip(outgoing.from.clone());
         let (call_id, tag) = (self.tokens.call_id(), self.tokens.tag());
-        let dialog = Dialog::of_uac(call_id, tag, &from, uri.clone(), outgoing.via);
-        let invite = OutgoingInvite::new(outgoing, uri, self.tokens.branch());
+        let flow = self.flow_to(outgoing.next_hop.clone());
+        let dialog = Dialog::of_uac(call_id, tag, &from, uri.clone(), flow);
+        let invite = OutgoingInvite::new(outgoing, uri, flow, self.tokens.branch());
         self.calls.insert(handle, Call::new(dialog, CallState::Outgoing(Box::new(invite))));
         self.send_invite(handle, None, now);
         Ok(handle)
     }
 
+    /// The flow to a destination, from the listener that its peer can reach.
+    fn flow_to(&mut self, hop: NextHop) -> Flow {
+        let listener = self.config.advertised.listener(hop.transport, hop.address);
+        let unspecified = match hop.address {
+            SocketAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+            SocketAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0),
+        };
+        self.flows.open(hop, listener.unwrap_or(unspecified))
+    }
+
     fn send_invite(&mut self, handle: CallHandle, authorization: Option<AuthorizationValue>, now: Instant) {
-        let Some(peer) = self.calls.get(&handle).map(|call| call.dialog.peer()) else { return };
-        let mut headers = self.dialog_headers(peer);
+        let Some(CallState::Outgoing(invite)) = self.calls.get(&handle).map(|call| &call.state) else {
+            return;
+        };
+        // The connection may have been closed after a challenge.
+        let flow = self.flow_to(invite.call.next_hop.clone());
+        let mut headers = self.dialog_headers(&flow);
         headers.push(KnownHeader::UserAgent, self.config.product.as_str().to_owned());
         headers.push(KnownHeader::Accept, ACCEPT.to_owned());
         if let Some(authorization) = authorization {
             headers.push(authorization.header, authorization.value);
         }
         let Some(call) = self.calls.get_mut(&handle) else { return };
-        let CallState::Outgoing(invite) = &call.state else { return };
+        let CallState::Outgoing(invite) = &mut call.state else { return };
+        invite.flow = flow;
         if invite.call.offer.is_some() {
             headers.push(KnownHeader::ContentType, ACCEPT.to_owned());
         }
@@ -62,13 +77,12 @@ impl Endpoint {
         let to = format!("<{}>", invite.uri);
         let body = invite.call.offer.as_ref().map_or(&[][..], |sdp| sdp.as_bytes());
         let payload = InviteRequest { method: Method::Invite, cseq, to: &to, headers, body }.write(
-            self.config.advertised,
+            &self.config.advertised,
             invite,
             &call.dialog,
         );
         let key = ClientKey { branch: invite.branch.clone(), method: ClientMethod::Invite };
-        let peer = invite.call.via;
-        self.client_start(key, payload, peer, Some(handle), now);
+        self.client_start(key, payload, flow, Some(handle), now);
     }
 
     /// Cancels an outgoing call; CANCEL is sent once a provisional response has arrived (section 9.1).
@@ -97,29 +111,29 @@ impl Endpoint {
         let cseq = call.dialog.local_seq();
         let headers = Headers::default();
         let payload = InviteRequest { method: Method::Cancel, cseq, to: &to, headers, body: &[] }.write(
-            self.config.advertised,
+            &self.config.advertised,
             invite,
             &call.dialog,
         );
         let key = ClientKey { branch: invite.branch.clone(), method: ClientMethod::Cancel };
-        let peer = invite.call.via;
-        self.client_start(key, payload, peer, Some(handle), now);
+        let flow = invite.flow;
+        self.client_start(key, payload, flow, Some(handle), now);
     }
 
-    pub(super) fn receive_response(&mut self, source: SocketAddr, response: &Response, now: Instant) {
+    pub(super) fn receive_response(&mut self, flow: Flow, response: &Response, now: Instant) {
         let key = self.client_key(response);
         let Some((key, call)) =
             key.and_then(|key| self.clients.get(&key).map(|tx| tx.call).map(|call| (key, call)))
         else {
-            return self.report_rejection(RejectReason::StrayResponse, source, None);
+            return self.report_rejection(RejectReason::StrayResponse, &flow, None);
         };
         if let Some(call) = call {
             self.trace.belongs_to(call);
         }
         match (self.client_receive(&key, response, now), call) {
             (ResponseEffect::Absorbed, _) | (ResponseEffect::New, None) => {}
-            (ResponseEffect::Forked, call) => self.end_fork(&key, call, response, source, now),
-            (ResponseEffect::New, Some(call)) => self.handle_response(&key, call, response, source, now),
+            (ResponseEffect::Forked, call) => self.end_fork(&key, call, response, flow, now),
+            (ResponseEffect::New, Some(call)) => self.handle_response(&key, call, response, flow, now),
         }
     }
 
@@ -136,13 +150,13 @@ impl Endpoint {
         key: &ClientKey,
         call: CallHandle,
         response: &Response,
-        source: SocketAddr,
+        flow: Flow,
         now: Instant,
     ) {
         let status = response.status();
         match key.method {
             ClientMethod::Invite if status.is_provisional() => self.on_provisional(call, response, now),
-            ClientMethod::Invite if status.is_success() => self.on_success(key, call, response, source, now),
+            ClientMethod::Invite if status.is_success() => self.on_success(key, call, response, flow, now),
             ClientMethod::Invite => self.on_failure(key, call, response, now),
             ClientMethod::Bye if !status.is_provisional() => self.on_bye_done(call, true, now),
             ClientMethod::Bye | ClientMethod::Cancel => {}
@@ -166,15 +180,15 @@ impl Endpoint {
         key: &ClientKey,
         handle: CallHandle,
         response: &Response,
-        source: SocketAddr,
+        flow: Flow,
         now: Instant,
     ) {
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let CallState::Outgoing(invite) = &call.state else { return };
         let (timeout, cancelled) = (invite.cancel_timeout, invite.cancel != CancelState::NotRequested);
-        call.dialog = call.dialog.confirmed_by(response, source);
+        call.dialog = call.dialog.confirmed_by(response, flow);
         call.state = CallState::Established;
-        let ack = ack_success(&mut call.dialog, &mut self.tokens, self.config.advertised);
+        let ack = ack_success(&mut call.dialog, &mut self.tokens, &mut self.flows, &self.config.advertised);
         if let Some(dialog) = call.dialog.key() {
             self.dialogs.insert(dialog, handle);
         }
@@ -195,18 +209,24 @@ impl Endpoint {
         key: &ClientKey,
         call: Option<CallHandle>,
         response: &Response,
-        source: SocketAddr,
+        flow: Flow,
         now: Instant,
     ) {
         let full = self.clients.len() >= self.config.limits.max_client_transactions;
         let Some(first) = call.and_then(|call| self.calls.get(&call)).filter(|_| !full) else { return };
-        let mut dialog = first.dialog.confirmed_by(response, source);
-        let ack = ack_success(&mut dialog, &mut self.tokens, self.config.advertised);
-        self.transmit(ack.to, ack.payload, call, now);
-        let bye = dialog.request(Method::Bye, &mut self.tokens, self.config.advertised, Headers::default());
+        let mut dialog = first.dialog.confirmed_by(response, flow);
+        let ack = ack_success(&mut dialog, &mut self.tokens, &mut self.flows, &self.config.advertised);
+        self.transmit(ack.flow, ack.payload, call, now);
+        let bye = dialog.request(
+            Method::Bye,
+            &mut self.tokens,
+            &mut self.flows,
+            &self.config.advertised,
+            Headers::default(),
+        );
         let bye_key = ClientKey { branch: bye.branch, method: ClientMethod::Bye };
         debug_assert_ne!(bye_key, *key);
-        self.client_start(bye_key, bye.payload, bye.to, None, now);
+        self.client_start(bye_key, bye.payload, bye.flow, None, now);
     }
 
     /// Acknowledges a non-2xx final response, then repeats the INVITE with credentials or ends the call.
@@ -217,7 +237,7 @@ impl Endpoint {
         let cseq = call.dialog.local_seq();
         let headers = Headers::default();
         let payload = InviteRequest { method: Method::Ack, cseq, to, headers, body: &[] }.write(
-            self.config.advertised,
+            &self.config.advertised,
             invite,
             &call.dialog,
         );
@@ -229,8 +249,8 @@ impl Endpoint {
             invite.auth_attempts += 1;
             invite.provisional = false;
         }
-        if let Some(peer) = self.client_peer(key) {
-            self.client_acknowledge(key, SentAck { payload, to: peer, remote_tag }, now);
+        if let Some(flow) = self.client_flow(key) {
+            self.client_acknowledge(key, SentAck { payload, flow, remote_tag }, now);
         }
         if authorization.is_some() {
             return self.send_invite(handle, authorization, now);
@@ -248,18 +268,18 @@ impl Endpoint {
         let Some(call) = self.client_end(key).and_then(|tx| tx.call) else { return };
         match key.method {
             ClientMethod::Bye => self.on_bye_done(call, false, now),
-            ClientMethod::Invite => self.on_invite_timeout(call, now),
+            ClientMethod::Invite => self.fail_invite(call, DialogEnd::InviteTimeout, now),
             ClientMethod::Cancel => {}
         }
     }
 
-    fn on_invite_timeout(&mut self, handle: CallHandle, now: Instant) {
+    /// Ends a call whose INVITE has no final response.
+    pub(super) fn fail_invite(&mut self, handle: CallHandle, end: DialogEnd, now: Instant) {
         let Some(CallState::Outgoing(invite)) = self.calls.get(&handle).map(|call| &call.state) else {
             return;
         };
         let cancelled = invite.cancel != CancelState::NotRequested;
-        let end = if cancelled { DialogEnd::Cancelled } else { DialogEnd::InviteTimeout };
-        self.end_call(handle, end, now);
+        self.end_call(handle, if cancelled { DialogEnd::Cancelled } else { end }, now);
     }
 
     /// Gives up a cancelled INVITE without a final response (section 9.1).
@@ -286,10 +306,15 @@ fn authorize(invite: &OutgoingInvite, response: &Response, cnonce: &str) -> Opti
 }
 
 /// The ACK of a 2xx (section 13.2.2.4).
-fn ack_success(dialog: &mut Dialog, tokens: &mut Tokens, advertised: AdvertisedAddresses) -> SentAck {
-    let ack = dialog.request(Method::Ack, tokens, advertised, Headers::default());
+fn ack_success(
+    dialog: &mut Dialog,
+    tokens: &mut Tokens,
+    flows: &mut FlowTable,
+    advertised: &AdvertisedAddresses,
+) -> SentAck {
+    let ack = dialog.request(Method::Ack, tokens, flows, advertised, Headers::default());
     let remote_tag = dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned());
-    SentAck { payload: ack.payload, to: ack.to, remote_tag }
+    SentAck { payload: ack.payload, flow: ack.flow, remote_tag }
 }
 
 /// An INVITE, or the CANCEL or ACK that belongs to its transaction and has the same branch.
@@ -302,9 +327,9 @@ struct InviteRequest<'a> {
 }
 
 impl InviteRequest<'_> {
-    fn write(self, advertised: AdvertisedAddresses, invite: &OutgoingInvite, dialog: &Dialog) -> Arc<[u8]> {
+    fn write(self, advertised: &AdvertisedAddresses, invite: &OutgoingInvite, dialog: &Dialog) -> Arc<[u8]> {
         let Self { method, cseq, to, headers, body } = self;
-        let via = Via::local(Transport::Udp, advertised.toward(invite.call.via), &invite.branch);
+        let via = Via::local(invite.flow.transport, advertised.toward(&invite.flow), &invite.branch);
         let (from, call_id, uri) = (dialog.local(), dialog.call_id.as_str(), &invite.uri);
         RequestWriter { method, uri, via: &via, from, to, call_id, cseq, headers, body }.write()
     }

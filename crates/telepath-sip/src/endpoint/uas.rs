@@ -1,7 +1,6 @@
 //! The user agent server (RFC 3261 section 8.2): routes a request to its transaction, its dialog or a new call, and
 //! implements the commands for an incoming call (section 13.3). Rejecting a request creates no state.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +10,7 @@ use super::dialog::{Dialog, DialogKey};
 use super::event::{
     CallHandle, DialogEnd, Event, IncomingCall, InviteRejection, ReInviteMethod, RetryAfter, WrongCallState,
 };
+use super::flow::Flow;
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
 use super::response::{ALLOW, Rejection, rejection_status};
@@ -22,14 +22,14 @@ use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode,
 impl Endpoint {
     pub(super) fn receive_request(
         &mut self,
-        source: SocketAddr,
+        flow: Flow,
         request: Request,
         screen: &mut dyn InviteScreen,
         now: Instant,
     ) {
         match MethodClass::of(request.method()) {
             MethodClass::Ack => return self.route_ack(&request, now),
-            MethodClass::Cancel => return self.receive_cancel(source, &request, now),
+            MethodClass::Cancel => return self.receive_cancel(flow, &request, now),
             MethodClass::Served(_) | MethodClass::NotAllowed | MethodClass::Unknown => {}
         }
         if let Some(id) = ServerKey::of(&request, request.method()).and_then(|key| self.servers.find(&key)) {
@@ -43,12 +43,12 @@ impl Endpoint {
         }
         let method = match self.inspect(&request) {
             Ok(method) => method,
-            Err(rejection) => return self.reject_request(&request, source, rejection, now),
+            Err(rejection) => return self.reject_request(&request, flow, rejection, now),
         };
         match dialog {
-            None => self.out_of_dialog(method, source, request, screen, now),
-            Some(Some(call)) => self.in_dialog(call, method, source, &request, now),
-            Some(None) => self.reject_unknown_dialog(source, &request, now),
+            None => self.out_of_dialog(method, flow, request, screen, now),
+            Some(Some(call)) => self.in_dialog(call, method, flow, &request, now),
+            Some(None) => self.reject_unknown_dialog(flow, &request, now),
         }
     }
 
@@ -59,9 +59,9 @@ impl Endpoint {
         }
     }
 
-    fn reject_unknown_dialog(&mut self, source: SocketAddr, request: &Request, now: Instant) {
+    fn reject_unknown_dialog(&mut self, flow: Flow, request: &Request, now: Instant) {
         let rejection = Rejection::new(RejectReason::UnknownDialog, StatusCode::CALL_DOES_NOT_EXIST);
-        self.reject_request(request, source, rejection, now);
+        self.reject_request(request, flow, rejection, now);
     }
 
     /// ACK is never answered: it completes a rejected INVITE, confirms a 2xx, or is ignored.
@@ -79,23 +79,23 @@ impl Endpoint {
     fn out_of_dialog(
         &mut self,
         method: ServedMethod,
-        source: SocketAddr,
+        flow: Flow,
         request: Request,
         screen: &mut dyn InviteScreen,
         now: Instant,
     ) {
         match method {
             ServedMethod::Invite => {
-                if let Err((request, rejection)) = self.receive_invite(source, request, screen, now) {
-                    self.reject_request(&request, source, rejection, now);
+                if let Err((request, rejection)) = self.receive_invite(flow, request, screen, now) {
+                    self.reject_request(&request, flow, rejection, now);
                 }
             }
             ServedMethod::Options => {
-                let headers = self.capability_headers(source);
-                self.respond_stateless(&request, source, StatusCode::OK, None, headers, now);
+                let headers = self.capability_headers(&flow);
+                self.respond_stateless(&request, flow, StatusCode::OK, None, headers, now);
             }
             ServedMethod::Bye | ServedMethod::Info | ServedMethod::Update => {
-                self.reject_unknown_dialog(source, &request, now);
+                self.reject_unknown_dialog(flow, &request, now);
             }
         }
     }
@@ -103,7 +103,7 @@ impl Endpoint {
     /// Creates a call and sends 100 if the INVITE is admitted, or returns the request with its rejection.
     fn receive_invite(
         &mut self,
-        source: SocketAddr,
+        flow: Flow,
         request: Request,
         screen: &mut dyn InviteScreen,
         now: Instant,
@@ -111,18 +111,18 @@ impl Endpoint {
         if let Err(rejection) = inspect_invite(&request, self.config.limits.max_invite_header_bytes) {
             return Err((Box::new(request), rejection));
         }
-        let trying_at_once = match screen.screen(&request, source) {
+        let trying_at_once = match screen.screen(&request, flow.remote) {
             InviteScreening::Admit => true,
             InviteScreening::AdmitUnauthenticated => false,
             InviteScreening::Challenge(challenges) => {
                 let headers = challenge_headers(&challenges);
-                self.respond_stateless(&request, source, StatusCode::UNAUTHORIZED, None, headers, now);
+                self.respond_stateless(&request, flow, StatusCode::UNAUTHORIZED, None, headers, now);
                 return Ok(());
             }
             InviteScreening::Reject(rejection) => {
-                let headers = self.rejection_headers(rejection, source);
+                let headers = self.rejection_headers(rejection, &flow);
                 let status = rejection_status(rejection.status);
-                self.respond_stateless(&request, source, status, None, headers, now);
+                self.respond_stateless(&request, flow, status, None, headers, now);
                 return Ok(());
             }
         };
@@ -131,8 +131,8 @@ impl Endpoint {
         }
         let tag = self.tokens.tag();
         let handle = self.new_handle();
-        let Some(dialog) = Dialog::of_uas(&request, tag.clone(), source) else { return Ok(()) };
-        let Some(id) = self.servers.add(&request, source, Some(tag), Some(handle)) else { return Ok(()) };
+        let Some(dialog) = Dialog::of_uas(&request, tag.clone(), flow) else { return Ok(()) };
+        let Some(id) = self.servers.add(&request, flow, Some(tag), Some(handle)) else { return Ok(()) };
         if let Some(key) = dialog.key() {
             self.dialogs.insert(key, handle);
         }
@@ -144,7 +144,7 @@ impl Endpoint {
             self.defer_trying(id, now);
         }
         let offer = request.session_description();
-        let incoming = IncomingCall { call: handle, source, request: Arc::new(request), offer };
+        let incoming = IncomingCall { call: handle, flow, request: Arc::new(request), offer };
         self.report(Event::Incoming(Box::new(incoming)));
         Ok(())
     }
@@ -165,16 +165,16 @@ impl Endpoint {
     }
 
     /// CANCEL gets its own response, independent of the INVITE (section 9.2).
-    fn receive_cancel(&mut self, source: SocketAddr, cancel: &Request, now: Instant) {
+    fn receive_cancel(&mut self, flow: Flow, cancel: &Request, now: Instant) {
         let found = ServerKey::of(cancel, &Method::Invite).and_then(|key| self.servers.find(&key));
         let Some(id) = found else {
             let rejection = Rejection::new(RejectReason::UnknownTransaction, StatusCode::CALL_DOES_NOT_EXIST);
-            return self.reject_request(cancel, source, rejection, now);
+            return self.reject_request(cancel, flow, rejection, now);
         };
         self.trace_transaction(id);
         // The To tag is that of the response to the INVITE (section 9.2).
         let tag = self.servers.get(id).and_then(|tx| tx.local_tag.clone());
-        self.respond_stateless_as(cancel, source, StatusCode::OK, tag, now);
+        self.respond_stateless_as(cancel, flow, StatusCode::OK, tag, now);
         let open = self.servers.get(id).filter(|tx| tx.is_proceeding()).and_then(|tx| tx.call);
         let Some(handle) = open else { return };
         let Some(call) = self.calls.get_mut(&handle) else { return };
@@ -191,9 +191,9 @@ impl Endpoint {
         }
     }
 
-    /// The source of the last message of a call's peer.
-    pub(super) fn peer_of(&self, handle: CallHandle) -> Result<SocketAddr, WrongCallState> {
-        self.calls.get(&handle).map(|call| call.dialog.peer()).ok_or(WrongCallState(handle))
+    /// The flow of the last message of a call's peer.
+    pub(super) fn flow_of(&self, handle: CallHandle) -> Result<Flow, WrongCallState> {
+        self.calls.get(&handle).map(|call| call.dialog.flow()).ok_or(WrongCallState(handle))
     }
 
     fn incoming(&self, handle: CallHandle) -> Result<ServerId, WrongCallState> {
@@ -211,7 +211,7 @@ impl Endpoint {
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn ring(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
-        let headers = self.dialog_headers(self.peer_of(call)?);
+        let headers = self.dialog_headers(&self.flow_of(call)?);
         self.respond(id, StatusCode::RINGING, headers, None, now);
         Ok(())
     }
@@ -222,7 +222,7 @@ impl Endpoint {
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn accept(&mut self, call: CallHandle, sdp: &SdpBody, now: Instant) -> Result<(), WrongCallState> {
         let id = self.incoming(call)?;
-        let headers = self.dialog_headers(self.peer_of(call)?);
+        let headers = self.dialog_headers(&self.flow_of(call)?);
         let payload =
             self.respond(id, StatusCode::OK, headers, Some(sdp), now).ok_or(WrongCallState(call))?;
         let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
@@ -256,7 +256,7 @@ impl Endpoint {
         rejection: InviteRejection,
         now: Instant,
     ) -> Result<(), WrongCallState> {
-        let mut headers = self.rejection_headers(rejection, self.peer_of(call)?);
+        let mut headers = self.rejection_headers(rejection, &self.flow_of(call)?);
         let status = rejection_status(rejection.status);
         if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.push(KnownHeader::Allow, ALLOW.to_owned());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::lex::{Params, is_token, number, quoted_len, split_unquoted, trim, unquote};
-use super::uri::{DEFAULT_SIP_PORT, HostPort, Uri};
+use super::uri::{DEFAULT_SIP_PORT, DEFAULT_SIPS_PORT, HostPort, Uri};
 
 /// The magic cookie with which every RFC 3261 branch begins (section 8.1.1.7).
 pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
@@ -113,8 +113,8 @@ impl fmt::Display for NameAddr {
     }
 }
 
-/// The transport in a Via header.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A transport of this stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// UDP.
     Udp,
@@ -122,32 +122,65 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls,
+}
+
+impl Transport {
+    /// All transports.
+    pub const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Tls];
+
+    /// The name as in the `transport` parameter of a URI (RFC 3261 section 19.1.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Parses a name, ignoring case.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|transport| transport.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the transport delivers each message once and in order, so that nothing is retransmitted (section 17).
+    pub fn is_reliable(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
+
+    /// The port that a URI without one means (section 19.1.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => DEFAULT_SIP_PORT,
+            Self::Tls => DEFAULT_SIPS_PORT,
+        }
+    }
+}
+
+/// The transport in a Via header.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ViaTransport {
+    /// One of ours.
+    Known(Transport),
     /// Any other, in upper case.
     Other(String),
 }
 
-impl Transport {
+impl ViaTransport {
     fn parse(text: &str) -> Option<Self> {
-        if !is_token(text) {
-            return None;
-        }
-        Some(match text.to_ascii_uppercase().as_str() {
-            "UDP" => Self::Udp,
-            "TCP" => Self::Tcp,
-            "TLS" => Self::Tls,
-            other => Self::Other(other.to_owned()),
-        })
+        let other = || is_token(text).then(|| Self::Other(text.to_ascii_uppercase()));
+        Transport::parse(text).map(Self::Known).or_else(other)
     }
 }
 
-impl fmt::Display for Transport {
+impl fmt::Display for ViaTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-            Self::Tls => "TLS",
-            Self::Other(name) => name,
-        })
+        match self {
+            Self::Known(transport) => f.write_str(&transport.name().to_ascii_uppercase()),
+            Self::Other(name) => f.write_str(name),
+        }
     }
 }
 
@@ -155,7 +188,7 @@ impl fmt::Display for Transport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
     protocol: String,
-    transport: Transport,
+    transport: ViaTransport,
     sent_by: HostPort,
     params: Params,
 }
@@ -166,7 +199,7 @@ impl Via {
         let mut params = Params::default();
         params.set("rport", None);
         params.set("branch", Some(branch.to_owned()));
-        Self { protocol: "SIP/2.0".to_owned(), transport, sent_by, params }
+        Self { protocol: "SIP/2.0".to_owned(), transport: ViaTransport::Known(transport), sent_by, params }
     }
 
     /// Parses one value.
@@ -183,7 +216,7 @@ impl Via {
         let sent_by: String = sent_by.chars().filter(|c| !matches!(c, ' ' | '\t')).collect();
         Some(Self {
             protocol: format!("{}/{version}", name.to_ascii_uppercase()),
-            transport: Transport::parse(transport)?,
+            transport: ViaTransport::parse(transport)?,
             sent_by: HostPort::parse(&sent_by)?,
             params: Params::parse_header(&text[at..])?,
         })
@@ -195,7 +228,7 @@ impl Via {
     }
 
     /// The transport.
-    pub fn transport(&self) -> &Transport {
+    pub fn transport(&self) -> &ViaTransport {
         &self.transport
     }
 
@@ -232,7 +265,7 @@ impl Via {
         }
     }
 
-    /// The destination of the response to a request with this top Via (RFC 3261 section 18.2.2).
+    /// The destination of the response to a request with this top Via over UDP (RFC 3261 section 18.2.2).
     ///
     /// The address is always the source of the request. `maddr` is ignored, because it would let a sender direct our
     /// responses to a third party. The port is the source port if the Via has `rport`, otherwise the one in sent-by.

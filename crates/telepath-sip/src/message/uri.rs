@@ -4,10 +4,13 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use super::address::Transport;
 use super::lex::{Params, is_token_byte, number, percent_decode};
 
 /// The default port of `sip:` over UDP and TCP (RFC 3261 section 19.1.2).
 pub const DEFAULT_SIP_PORT: u16 = 5060;
+/// The default port of `sip:` over TLS and of `sips:`.
+pub const DEFAULT_SIPS_PORT: u16 = 5061;
 
 /// The host of a URI or Via: an IP address or a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -237,6 +240,13 @@ impl SipUri {
     /// Whether the scheme is `sips:`.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The transport that the URI asks for: that of its `transport` parameter, which for `sips:` means TLS over TCP (section
+    /// 26.2.2). `None` if it names none, or one that this stack does not have.
+    pub fn transport(&self) -> Option<Transport> {
+        let named = self.params.value("transport").and_then(Transport::parse);
+        if self.secure { Some(Transport::Tls) } else { named }
     }
 
     /// The decoded user part.

@@ -98,8 +98,8 @@ pub(crate) struct ResponseTemplate {
     has_to_tag: bool,
     /// Repeated only in responses that create a dialog.
     record_routes: Vec<String>,
-    /// Where the responses are sent.
-    pub(crate) destination: SocketAddr,
+    /// Where the responses are sent over UDP.
+    pub(crate) udp_destination: SocketAddr,
 }
 
 impl ResponseTemplate {
@@ -125,6 +125,11 @@ impl ResponseTemplate {
         self.vias.first()
     }
 
+    /// The port that the sender listens on, as it says.
+    pub(crate) fn sent_by_port(&self) -> Option<u16> {
+        self.top_via()?.sent_by().port
+    }
+
     pub(crate) fn call_id(&self) -> &str {
         self.echo.first(KnownHeader::CallId).unwrap_or_default()
     }
@@ -136,12 +141,12 @@ impl ResponseTemplate {
         record_routes: Vec<String>,
         source: SocketAddr,
     ) -> Self {
-        let mut destination = source;
+        let mut udp_destination = source;
         if let Some(top) = vias.first_mut() {
-            destination = top.response_destination(source);
+            udp_destination = top.response_destination(source);
             top.set_received(source);
         }
-        Self { vias, echo, has_to_tag, record_routes, destination }
+        Self { vias, echo, has_to_tag, record_routes, udp_destination }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::{
     CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event, RejectReason,
 };
-use super::pair::{callee_addr, caller_addr, sdp};
+use super::pair::{callee_addr, caller_addr, from_caller, sdp};
 
 pub(super) struct Harness {
     pub(super) endpoint: Endpoint,
@@ -73,7 +73,7 @@ impl Harness {
 
     pub(super) fn collect(&mut self) {
         while let Some(out) = self.endpoint.poll_transmit() {
-            assert_eq!(out.to, caller_addr(), "responses go to the source of the request");
+            assert_eq!(out.flow.remote, caller_addr(), "responses go to the source of the request");
             self.sent.push(String::from_utf8_lossy(&out.payload).into_owned());
         }
         while let Some(event) = self.endpoint.poll_event() {
@@ -93,7 +93,7 @@ impl Harness {
 
     pub(super) fn receive_text(&mut self, text: &str) -> Vec<String> {
         self.sent.clear();
-        self.endpoint.handle_datagram(caller_addr(), text.as_bytes(), self.now);
+        self.endpoint.handle_message(from_caller(), text.as_bytes(), self.now);
         self.collect();
         std::mem::take(&mut self.sent)
     }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use super::super::{
     DialogEnd, Endpoint, EndpointConfig, EndpointCounts, EndpointLimits, EndpointSeed, Event,
 };
-use super::pair::{NetworkConditions, Pair, RELIABLE, Rng, Side, callee_addr, caller_addr, sdp};
+use super::pair::{
+    NetworkConditions, Pair, RELIABLE, Rng, Side, callee_addr, caller_addr, from_callee, from_caller, sdp,
+};
 use crate::digest::{
     AuthorizationHeader, DigestAlgorithms, DigestConfig, DigestServer, DigestVerification, EpochSeconds,
     Ha1Pair, NonceSecret, Realm,
@@ -216,8 +218,8 @@ fn a_forked_2xx_gets_ack_and_bye() {
     let mut forked = answer.clone();
     forked.replace_range(tag..tag + 3, "zzz");
     pair.log.clear();
-    pair.caller.handle_datagram(callee_addr(), forked.as_bytes(), pair.now);
-    pair.caller.handle_datagram(callee_addr(), answer.as_bytes(), pair.now);
+    pair.caller.handle_message(from_callee(), forked.as_bytes(), pair.now);
+    pair.caller.handle_message(from_callee(), answer.as_bytes(), pair.now);
     pair.settle();
     let sent: Vec<&str> = pair.log.iter().map(|(_, text)| &text[..3]).collect();
     assert_eq!(sent, ["ACK", "BYE", "ACK"], "ACK and BYE for the second callee, ACK for the retransmission");
@@ -282,7 +284,7 @@ fn mutated_packets_create_bounded_state_that_expires() {
         let text = text
             .replace("Call-ID: ", &format!("Call-ID: {call}"))
             .replace("z9hG4bK", &format!("z9hG4bK{call}"));
-        endpoint.handle_datagram(caller_addr(), &mutate(text.as_bytes(), &mut rng), now);
+        endpoint.handle_message(from_caller(), &mutate(text.as_bytes(), &mut rng), now);
         now += Duration::from_millis(5);
         endpoint.handle_timeout(now);
         while endpoint.poll_transmit().is_some() {}
@@ -318,7 +320,7 @@ fn datagrams_are_dropped_while_the_queues_are_full() {
     let config = EndpointConfig { limits, ..EndpointConfig::new(callee_addr()) };
     let mut endpoint = Endpoint::new(config, EndpointSeed([4; 32]));
     for _ in 0..100 {
-        endpoint.handle_datagram(caller_addr(), b"NOTSIP\r\n\r\n", Instant::now());
+        endpoint.handle_message(from_caller(), b"NOTSIP\r\n\r\n", Instant::now());
     }
     assert_eq!(std::iter::from_fn(|| endpoint.poll_event()).count(), 8);
     assert_eq!(endpoint.dropped_when_full(), 92);

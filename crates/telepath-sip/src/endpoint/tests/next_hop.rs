@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::super::{Endpoint, EndpointConfig, EndpointSeed, Event};
+use super::super::{Endpoint, EndpointConfig, EndpointSeed, Event, Flow};
 use super::harness::{INVITE, tag_of, without_body};
 use super::pair::{callee_addr, sdp};
 
@@ -21,13 +21,13 @@ impl EndedCall {
         let via = format!("SIP/2.0/UDP {source};branch=z9hG4bKone\r\n{extra}");
         let invite = INVITE.text().replace("<sip:probe@192.0.2.10:5070>", &format!("<sip:probe@{contact}>"));
         let invite = invite.replace("SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bKone\r\n", &via);
-        endpoint.handle_datagram(source, invite.as_bytes(), now);
+        endpoint.handle_message(Flow::udp(callee_addr(), source), invite.as_bytes(), now);
         let Some(Event::Incoming(incoming)) = endpoint.poll_event() else { panic!("{invite}") };
         endpoint.accept(incoming.call, &sdp("v=0\r\n"), now).unwrap();
         let sent: Vec<_> = std::iter::from_fn(|| endpoint.poll_transmit()).collect();
         let tag = tag_of(&String::from_utf8_lossy(&sent.last().unwrap().payload));
         let ack = without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag).text();
-        endpoint.handle_datagram(source, ack.as_bytes(), now);
+        endpoint.handle_message(Flow::udp(callee_addr(), source), ack.as_bytes(), now);
         endpoint.hang_up(incoming.call, now).unwrap();
         Self { endpoint, now }
     }
@@ -39,7 +39,7 @@ impl EndedCall {
         loop {
             let sent = std::iter::from_fn(|| self.endpoint.poll_transmit());
             let byes = sent.filter(|transmit| transmit.payload.starts_with(b"BYE "));
-            destinations.extend(byes.map(|transmit| transmit.to.to_string()));
+            destinations.extend(byes.map(|transmit| transmit.flow.remote.to_string()));
             match self.endpoint.poll_timeout().filter(|at| *at <= end) {
                 Some(at) => self.endpoint.handle_timeout(at),
                 None => return destinations,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::super::{CallHandle, Endpoint, EndpointConfig, EndpointSeed, Event, OutgoingCall, TraceRecord};
+use super::super::{
+    CallHandle, Endpoint, EndpointConfig, EndpointSeed, Event, Flow, NextHop, OutgoingCall, TraceRecord,
+};
 use crate::digest::{ClientCredentials, Password};
 use crate::message::{HostPort, SdpBody, SipUri};
 
@@ -14,6 +16,16 @@ pub(super) fn caller_addr() -> SocketAddr {
 
 pub(super) fn callee_addr() -> SocketAddr {
     "192.0.2.20:5060".parse().unwrap()
+}
+
+/// The flow of the caller's datagrams, as the callee sees it.
+pub(super) fn from_caller() -> Flow {
+    Flow::udp(callee_addr(), caller_addr())
+}
+
+/// The flow of the callee's datagrams, as the caller sees it.
+pub(super) fn from_callee() -> Flow {
+    Flow::udp(caller_addr(), callee_addr())
 }
 
 pub(super) fn sdp(text: &str) -> SdpBody {
@@ -90,7 +102,7 @@ impl Pair {
         let uri = |user, addr| SipUri::new(Some(user), HostPort::from(addr)).unwrap();
         let invite = OutgoingCall {
             target: uri("support", callee_addr()),
-            via: callee_addr(),
+            next_hop: NextHop::udp(callee_addr()),
             from: uri("alice", caller_addr()),
             offer: Some(sdp("v=0 offer")),
             credentials: credentials.map(|(username, password)| ClientCredentials {
@@ -146,8 +158,8 @@ impl Pair {
             }
             let (to, bytes) = entry.remove();
             match to {
-                Side::Caller => self.caller.handle_datagram(callee_addr(), &bytes, self.now),
-                Side::Callee => self.callee.handle_datagram(caller_addr(), &bytes, self.now),
+                Side::Caller => self.caller.handle_message(from_callee(), &bytes, self.now),
+                Side::Callee => self.callee.handle_message(from_caller(), &bytes, self.now),
             }
         }
         self.caller.handle_timeout(self.now);

@@ -8,7 +8,7 @@ use super::super::{
     RejectReason, RetryAfter, WrongCallState,
 };
 use super::harness::{Harness, INVITE, TestRequest, statuses, tag_of, without_body};
-use super::pair::{caller_addr, sdp};
+use super::pair::{from_caller, sdp};
 use crate::digest::Challenge;
 use crate::message::{Request, StatusCode, Warning};
 
@@ -210,8 +210,8 @@ fn an_invite_that_is_not_admitted_gets_one_stateless_response() {
         let mut screen = RefuseEveryInvite(screening);
         let mut receive = |harness: &mut Harness, text: &str| {
             harness.sent.clear();
-            harness.endpoint.handle_screened_datagram(
-                caller_addr(),
+            harness.endpoint.handle_screened_message(
+                from_caller(),
                 text.as_bytes(),
                 &mut screen,
                 harness.now,
@@ -285,7 +285,7 @@ fn a_latin_1_name_is_repeated_byte_for_byte() {
     let mut harness = Harness::new();
     let text = INVITE.text().replace("From: <sip:probe", "From: Jos\u{e9} <sip:probe");
     let latin_1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
-    harness.endpoint.handle_datagram(caller_addr(), &latin_1, harness.now);
+    harness.endpoint.handle_message(from_caller(), &latin_1, harness.now);
     let sent = harness.endpoint.poll_transmit().unwrap().payload;
     assert!(sent.starts_with(b"SIP/2.0 100 "));
     let from = b"\r\nFrom: Jos\xe9 <sip:probe@caller.test>;tag=pt\r\n";

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::super::{Endpoint, EndpointConfig, EndpointSeed, Event};
-use super::pair::{callee_addr, caller_addr};
+use super::pair::{callee_addr, from_caller};
 use crate::message::StatusCode;
 
 /// The reaction of a UAS that is not a registrar.
@@ -94,7 +94,7 @@ const CASES: &[(&str, Reaction)] = &[
 
 fn react(bytes: &[u8]) -> Reaction {
     let mut endpoint = Endpoint::new(EndpointConfig::new(callee_addr()), EndpointSeed([3; 32]));
-    endpoint.handle_datagram(caller_addr(), bytes, Instant::now());
+    endpoint.handle_message(from_caller(), bytes, Instant::now());
     let events: Vec<Event> = std::iter::from_fn(|| endpoint.poll_event()).collect();
     // Only the status line: a response that repeats a malformed header cannot be parsed.
     let lines: Vec<String> = std::iter::from_fn(|| endpoint.poll_transmit())

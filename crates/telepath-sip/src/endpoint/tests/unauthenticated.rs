@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{EndpointCounts, EndpointLimits, InviteRejection, InviteScreen, InviteScreening};
 use super::harness::{Harness, INVITE, TestRequest, status, statuses, without_body};
-use super::pair::caller_addr;
+use super::pair::from_caller;
 use crate::digest::Challenge;
 use crate::message::{Request, StatusCode};
 
@@ -20,7 +20,7 @@ fn receive(harness: &mut Harness, text: &str) -> Vec<u16> {
     let now = harness.now;
     let screen = &mut AdmitUnauthenticated;
     harness.sent.clear();
-    harness.endpoint.handle_screened_datagram(caller_addr(), text.as_bytes(), screen, now);
+    harness.endpoint.handle_screened_message(from_caller(), text.as_bytes(), screen, now);
     harness.collect();
     statuses(&harness.sent)
 }
