@@ -33,7 +33,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::message::{Message, ParseError, StatusCode, parse_datagram};
+use crate::message::{Message, ParseError, StatusCode, parse_datagram, parse_stream_message};
 use call::Call;
 use client_transaction::{ClientKey, ClientTable};
 pub use config::{
@@ -170,7 +170,9 @@ impl Endpoint {
         }
         self.flows.receive(&flow);
         self.trace.begin_receive();
-        match parse_datagram(bytes) {
+        let parsed =
+            if flow.transport.is_reliable() { parse_stream_message(bytes) } else { parse_datagram(bytes) };
+        match parsed {
             Ok(Message::Request(request)) => self.receive_request(flow, *request, screen, now),
             Ok(Message::Response(response)) => self.receive_response(flow, &response, now),
             Err(ParseError::Malformed(request)) => self.receive_malformed(flow, *request, bytes, now),

@@ -8,6 +8,7 @@ mod multipart;
 mod names;
 mod parse;
 mod reason;
+mod stream;
 mod telephone;
 mod uri;
 mod warning;
@@ -28,10 +29,11 @@ pub use names::{HeaderName, KnownHeader, Method, StatusCode};
 pub(crate) use parse::MalformedResponse;
 pub use parse::{
     DropReason, MAX_HEADERS, MAX_MESSAGE_BYTES, MAX_VIAS, MalformedRequest, ParseError, SyntaxError,
-    parse_datagram,
+    parse_datagram, parse_stream_message,
 };
 pub(crate) use reason::received as received_reason;
 pub use reason::{Reason, ReasonProtocol};
+pub use stream::{FramingError, FramingReason, MAX_HEAD_BYTES, StreamFramer, StreamItem};
 pub use telephone::TelephoneSubscriber;
 pub use uri::{DEFAULT_SIP_PORT, DEFAULT_SIPS_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
 pub use warning::{Warning, WarningCode};

@@ -101,6 +101,25 @@ pub enum ParseError {
 /// # Errors
 /// See [`ParseError`].
 pub fn parse_datagram(bytes: &[u8]) -> Result<Message, ParseError> {
+    parse(bytes, Framing::Datagram)
+}
+
+/// Parses one message of a stream, which needs a Content-Length.
+///
+/// # Errors
+/// See [`ParseError`].
+pub fn parse_stream_message(bytes: &[u8]) -> Result<Message, ParseError> {
+    parse(bytes, Framing::Stream)
+}
+
+/// What tells where the body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Datagram,
+    Stream,
+}
+
+fn parse(bytes: &[u8], framing: Framing) -> Result<Message, ParseError> {
     if bytes.len() > MAX_MESSAGE_BYTES {
         return Err(ParseError::Dropped(DropReason::TooLong));
     }
@@ -111,13 +130,13 @@ pub fn parse_datagram(bytes: &[u8]) -> Result<Message, ParseError> {
     let line = decode(line);
     let section = HeaderSection::read(rest);
     if line.starts_with("SIP/") {
-        return response(&line, section)
+        return response(&line, section, framing)
             .map(|r| Message::Response(Box::new(r)))
             .map_err(|error| ParseError::Dropped(DropReason::BadResponse(error)));
     }
     let method = line.split([' ', '\t']).next().and_then(Method::parse);
     let Some(method) = method else { return Err(ParseError::Dropped(DropReason::NotSip)) };
-    match request(&line, &method, &section) {
+    match request(&line, &method, &section, framing) {
         Ok((uri, parsed, body)) => {
             Ok(Message::Request(Box::new(Request { method, uri, headers: section.headers, parsed, body })))
         }
@@ -140,23 +159,16 @@ impl<'a> HeaderSection<'a> {
                 section.record(SyntaxError::NoHeaderEnd);
                 return section;
             };
-            rest = after;
             if line.is_empty() {
-                section.body = rest;
+                section.body = after;
                 return section;
             }
             if section.headers.len() >= MAX_HEADERS {
                 section.record(SyntaxError::TooManyHeaders);
                 return section;
             }
-            let mut text = decode(line);
-            while matches!(rest.first(), Some(b' ' | b'\t')) {
-                let Some((folded, after)) = split_line(rest) else { break };
-                // A folded line continues after one space (section 7.3.1).
-                text.push(' ');
-                text.push_str(trim(&decode(folded)));
-                rest = after;
-            }
+            let (text, after) = unfold(line, after);
+            rest = after;
             match header(&text) {
                 Some((name, value)) => section.headers.push(name, value),
                 None => section.record(SyntaxError::HeaderLine),
@@ -167,6 +179,41 @@ impl<'a> HeaderSection<'a> {
     fn record(&mut self, error: SyntaxError) {
         self.error.get_or_insert(error);
     }
+}
+
+/// A header line with the folded lines that continue it after one space (section 7.3.1), and what follows them.
+fn unfold<'a>(line: &[u8], mut rest: &'a [u8]) -> (String, &'a [u8]) {
+    let mut text = decode(line);
+    while matches!(rest.first(), Some(b' ' | b'\t')) {
+        let Some((folded, after)) = split_line(rest) else { break };
+        text.push(' ');
+        text.push_str(trim(&decode(folded)));
+        rest = after;
+    }
+    (text, rest)
+}
+
+/// The Content-Length in a head, which is a start line and headers.
+///
+/// # Errors
+/// [`SyntaxError::Malformed`] or [`SyntaxError::Repeated`].
+pub(super) fn content_length(head: &[u8]) -> Result<Option<usize>, SyntaxError> {
+    let name = KnownHeader::ContentLength;
+    let (mut found, mut rest) = (None, split_line(head).map_or(&[][..], |(_, after)| after));
+    while let Some((line, after)) = split_line(rest) {
+        let (text, after) = unfold(line, after);
+        rest = after;
+        match header(&text) {
+            Some((HeaderName::Known(known), value)) if known == name => {
+                let length = number(&value).ok_or(SyntaxError::Malformed(name))?;
+                if found.replace(length).is_some() {
+                    return Err(SyntaxError::Repeated(name));
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(found)
 }
 
 fn header(line: &str) -> Option<(HeaderName, String)> {
@@ -188,6 +235,7 @@ fn request(
     line: &str,
     method: &Method,
     section: &HeaderSection<'_>,
+    framing: Framing,
 ) -> Result<(Uri, ParsedHeaders, Vec<u8>), SyntaxError> {
     let rest = line[method.as_str().len()..].trim_start_matches(' ');
     let (uri, version) = rest.rsplit_once(' ').ok_or(SyntaxError::StartLine)?;
@@ -199,11 +247,11 @@ fn request(
         return Err(error);
     }
     check_unused_headers(&section.headers)?;
-    let body = body(&section.headers, section.body)?;
+    let body = body(&section.headers, section.body, framing)?;
     Ok((uri, parsed, body))
 }
 
-fn response(line: &str, section: HeaderSection<'_>) -> Result<Response, SyntaxError> {
+fn response(line: &str, section: HeaderSection<'_>, framing: Framing) -> Result<Response, SyntaxError> {
     let (version, rest) = line.split_once(' ').ok_or(SyntaxError::StartLine)?;
     check_version(version)?;
     let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -213,7 +261,7 @@ fn response(line: &str, section: HeaderSection<'_>) -> Result<Response, SyntaxEr
     if let Some(error) = section.error {
         return Err(error);
     }
-    let body = body(&section.headers, section.body)?;
+    let body = body(&section.headers, section.body, framing)?;
     let reason = reason.chars().filter(|c| !c.is_control()).collect();
     Ok(Response { status, reason, headers: section.headers, parsed, body })
 }
@@ -305,8 +353,13 @@ fn check_unused_headers(headers: &Headers) -> Result<(), SyntaxError> {
 }
 
 /// In a datagram, the body without Content-Length is the rest; bytes after Content-Length are ignored (section 18.3).
-fn body(headers: &Headers, rest: &[u8]) -> Result<Vec<u8>, SyntaxError> {
-    let Some(value) = single(headers, KnownHeader::ContentLength)? else { return Ok(rest.to_vec()) };
+fn body(headers: &Headers, rest: &[u8], framing: Framing) -> Result<Vec<u8>, SyntaxError> {
+    let Some(value) = single(headers, KnownHeader::ContentLength)? else {
+        return match framing {
+            Framing::Datagram => Ok(rest.to_vec()),
+            Framing::Stream => Err(SyntaxError::Missing(KnownHeader::ContentLength)),
+        };
+    };
     let length: usize = number(value).ok_or(SyntaxError::Malformed(KnownHeader::ContentLength))?;
     rest.get(..length).map(<[u8]>::to_vec).ok_or(SyntaxError::BodyTooShort)
 }
