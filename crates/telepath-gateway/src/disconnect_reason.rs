@@ -64,6 +64,7 @@ pub(crate) fn from_bridge(cause: HangUpCause) -> DisconnectReason {
         HangUpCause::AgentHangup => DisconnectReason::AgentHangup,
         HangUpCause::MediaTimeout => DisconnectReason::NetworkError,
         HangUpCause::MaxDuration => DisconnectReason::MaxDuration,
+        HangUpCause::ProviderError => DisconnectReason::AiProviderError,
     }
 }
 
@@ -87,7 +88,12 @@ mod tests {
 
     #[test]
     fn the_record_and_the_stop_event_give_the_same_reason() {
-        for cause in [HangUpCause::AgentHangup, HangUpCause::MediaTimeout, HangUpCause::MaxDuration] {
+        for cause in [
+            HangUpCause::AgentHangup,
+            HangUpCause::MediaTimeout,
+            HangUpCause::MaxDuration,
+            HangUpCause::ProviderError,
+        ] {
             assert_eq!(cause.stop_reason(), stop_reason(from_bridge(cause)));
         }
     }

@@ -4,17 +4,24 @@
 //! happened. [`CallBridge::poll_output`] yields what to do now, in order. [`CallBridge::poll_agent`] yields frames
 //! whenever the agent's socket accepts one; that queue is bounded and drops its oldest audio first.
 
+mod agent_events;
 mod agent_queue;
+mod agent_side;
+mod caller_speech;
 mod config;
 mod digit_pairs;
+mod early_audio;
 mod output;
 mod state;
+mod tool_calls;
+mod transcoder;
 
 pub use config::{BargeIn, BridgeConfig, BridgeLimits};
 pub use output::{AgentOutput, HangUpCause, Output, WriteToken};
+pub use tool_calls::{MAX_PENDING_TOOL_CALLS, MAX_TOOL_RESULT};
 
 use crate::call_report::{CallReport, estimate_mos};
-use crate::dialect::{AgentFault, AgentMessage, FromAgent, StopReason, ToAgent};
+use crate::dialect::{AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId};
 use crate::dtmf::Digit;
 use crate::playout::{PlayOut, PlayOutEvent};
 use crate::rtp::{
@@ -39,19 +46,16 @@ impl CallBridge {
     /// Creates the bridge while the call is ringing. The agent's `start` event is queued at once; nothing is sent to
     /// the caller before [`Self::handle_answered`].
     pub fn new(config: BridgeConfig, now: Instant) -> Self {
-        let media = config.negotiated;
-        let mut state = BridgeState::new(config.dialect, media, &config.limits, config.barge_in, now);
-        state.send_event(&ToAgent::Start { call: &config.call, codec: media.codec });
-        if media.is_held() {
-            state.report_hold(now);
-        }
-        Self {
+        let (media, stream, limits) = (config.negotiated, config.stream, config.limits);
+        let mut bridge = Self {
             receiver: RtpReceiver::new(media.receive),
-            playout: PlayOut::new(media.codec, media.send, config.stream, config.limits.playout_queue, now),
+            playout: PlayOut::new(media.codec, media.send, stream, limits.playout_queue, now),
             latch: SymmetricLatch::new(media.remote),
-            state,
-            limits: config.limits,
-        }
+            state: BridgeState::new(config, now),
+            limits,
+        };
+        bridge.check_agent_ready(now);
+        bridge
     }
 
     /// The call was answered with 200: media may flow to the caller.
@@ -137,18 +141,18 @@ impl CallBridge {
             return;
         }
         match message {
-            AgentMessage::Binary(bytes) if self.state.is_held() => self.state.drop_held_audio(bytes),
-            AgentMessage::Binary(bytes) => {
-                let samples = self.state.dialect.decode_audio(bytes);
-                if self.playout.push(samples, now) {
-                    self.state.report_fault(AgentFault::PlayoutFull);
-                }
-                self.run_playout(now);
-            }
-            AgentMessage::Text(text) => match self.state.dialect.decode_text(text) {
-                Ok(event) => self.handle_agent_event(event, now),
-                Err(fault) => self.state.report_fault(fault),
-            },
+            AgentMessage::Binary(bytes) => self.handle_agent_binary(bytes, now),
+            AgentMessage::Text(text) => self.handle_agent_text(text, now),
+        }
+    }
+
+    /// The result of [`Output::ToolCall`]: what the tool returned, or why it failed. A result of more than
+    /// [`MAX_TOOL_RESULT`] bytes is replaced by an error, and one that nobody waits for is ignored.
+    pub fn handle_tool_result(&mut self, id: &ToolCallId, output: Result<String, String>, now: Instant) {
+        if !self.state.is_over()
+            && let Some(result) = self.state.agent.tool_calls.end(id, output)
+        {
+            self.state.send_event(&ToAgent::ToolResult(&result), now);
         }
     }
 
@@ -179,10 +183,11 @@ impl CallBridge {
         let state = &mut self.state;
         self.receiver.handle_timeout(now, &mut |delivery| state.handle_delivery(delivery, now));
         self.state.handle_dtmf_timeout(now);
+        self.state.agent.handle_timeout(now);
         self.flush_on_barge_in(now);
         self.run_playout(now);
         if let Some((_, cause)) = self.state.deadline(&self.limits).filter(|&(due, _)| now >= due) {
-            self.end(cause, now);
+            self.end(cause, None, now);
         }
     }
 
@@ -193,10 +198,8 @@ impl CallBridge {
         }
         let deadline = self.state.deadline(&self.limits).map(|(due, _)| due);
         let receiver = self.receiver.poll_timeout();
-        [deadline, receiver, self.playout.poll_timeout(), self.state.poll_dtmf_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (dtmf, agent) = (self.state.poll_dtmf_timeout(), self.state.agent.poll_timeout());
+        [deadline, receiver, self.playout.poll_timeout(), dtmf, agent].into_iter().flatten().min()
     }
 
     /// The next action. Call this until it returns `None` after every `handle_*`.
@@ -206,7 +209,7 @@ impl CallBridge {
 
     /// The next frame for the agent. Call this only when its socket accepts a frame.
     pub fn poll_agent(&mut self) -> Option<AgentOutput> {
-        self.state.queue.pop()
+        self.state.agent.pop()
     }
 
     /// A packet or frame with a token was written to its socket.
@@ -219,9 +222,20 @@ impl CallBridge {
         self.latch.target()
     }
 
-    /// The WebSocket subprotocol to request from the agent.
-    pub fn subprotocol(&self) -> &'static str {
-        self.state.dialect.subprotocol()
+    /// The WebSocket subprotocol to request from the agent, if its dialect has one.
+    pub fn subprotocol(&self) -> Option<&'static str> {
+        self.state.agent.dialect().subprotocol()
+    }
+
+    /// Whether the agent is ready for the caller. A provider says so after its handshake, see [`Output::AgentReady`];
+    /// otherwise the agent is ready as soon as its socket is open.
+    pub fn is_agent_ready(&self) -> bool {
+        self.state.agent.is_ready()
+    }
+
+    /// What it means that the agent closes the WebSocket with this code (RFC 6455 section 7.4).
+    pub fn close_meaning(&self, code: Option<u16>) -> CloseMeaning {
+        self.state.agent.dialect().close_meaning(code)
     }
 
     #[cfg(test)]
@@ -231,7 +245,7 @@ impl CallBridge {
 
     #[cfg(test)]
     fn agent_queued(&self) -> std::time::Duration {
-        self.state.queue.queued_audio()
+        self.state.agent.queue.queued_audio()
     }
 
     /// Whether the call has ended.
@@ -246,7 +260,7 @@ impl CallBridge {
         let turns = state.turns();
         CallReport {
             duration: state.duration(now),
-            codec_used: state.codec(),
+            codec_used: state.agent.leg(),
             carrier_lag: state.carrier_lag(),
             ai_latency: turns.mean_latency(),
             gateway_processing: state.gateway_processing(),
@@ -267,42 +281,23 @@ impl CallBridge {
         }
     }
 
-    fn handle_agent_event(&mut self, event: FromAgent, now: Instant) {
-        match event {
-            FromAgent::Mark(name) => match self.playout.mark(name) {
-                Ok(()) => self.run_playout(now),
-                Err(_) => self.state.report_fault(AgentFault::TooManyMarks),
-            },
-            FromAgent::Clear => self.clear(now),
-            FromAgent::Hangup => self.end(HangUpCause::AgentHangup, now),
-            FromAgent::Transfer(target) => self.state.push_output(Output::Transfer { target }),
-            FromAgent::SendDtmf(digits) => {
-                let sent = digits.into_iter().all(|digit| self.playout.send_digit(digit));
-                if !sent {
-                    self.state.report_fault(AgentFault::DigitsNotSent);
-                }
-                self.run_playout(now);
-            }
-            FromAgent::Unknown => self.state.counters.agent_unknown += 1,
-        }
-    }
-
     fn clear(&mut self, now: Instant) {
-        self.state.handle_clear(now);
+        let items = self.playout.playback(now);
+        self.state.handle_flush(&items, now);
         self.with_playout(now, |playout, sink| playout.clear(now, sink));
         self.run_playout(now);
     }
 
     fn flush_on_barge_in(&mut self, now: Instant) {
-        if self.state.take_barge_in() {
+        if self.state.speech.take_barge_in() {
             self.clear(now);
         }
     }
 
-    fn end(&mut self, cause: HangUpCause, now: Instant) {
+    fn end(&mut self, cause: HangUpCause, detail: Option<String>, now: Instant) {
         if self.state.finish(cause.stop_reason(), now) {
             self.close_playout(now);
-            self.state.push_output(Output::HangUp { cause });
+            self.state.push_output(Output::HangUp { cause, detail });
         }
     }
 

@@ -32,6 +32,12 @@ pub struct BridgeCounters {
     pub agent_faults: u64,
     /// Agent events of an unknown type.
     pub agent_unknown: u64,
+    /// Messages with audio of an item that had been cut.
+    pub agent_audio_late: u64,
+    /// Tool calls that the bridge refused.
+    pub tool_calls_refused: u64,
+    /// Errors that the provider reported.
+    pub provider_errors: u64,
 }
 
 /// Measurements of one call.

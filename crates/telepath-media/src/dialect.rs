@@ -1,224 +1,114 @@
 //! Agent dialects: encoding and decoding of the frames on an agent's WebSocket.
 //!
 //! The bridge uses [`ToAgent`] and [`FromAgent`]; a dialect converts them to frames and back. Each dialect has its own
-//! file.
+//! file and implements `Protocol`. A received frame causes any number of frames and events, which go into a
+//! [`DialectOutput`]; audio stays bytes in the format of the provider, so that G.711 can pass through unchanged.
 
+mod call_context;
+mod fault;
+mod frame;
+mod from_agent;
+mod protocol;
+mod provider_error;
+mod settings;
 mod telepath_v1;
+mod to_agent;
+mod tools;
 
-pub use telepath_v1::{SUBPROTOCOL, TelepathV1};
+pub use call_context::{CallContext, StopReason};
+pub use fault::AgentFault;
+pub use frame::{AgentFrame, AgentMessage, BinaryContent, DialectOutput, MAX_RESULTS};
+pub use from_agent::{FromAgent, TransferTarget};
+pub use protocol::{CloseMeaning, TurnDetection};
+pub use provider_error::ProviderError;
+pub use settings::DialectConfig;
+pub use telepath_v1::{MAX_TEXT, SUBPROTOCOL};
+pub use to_agent::ToAgent;
+pub use tools::{MAX_TOOL_ARGUMENTS, MAX_TOOL_NAME, ToolCall, ToolCallId, ToolDefinition, ToolResult};
 
-use crate::codec::AudioCodec;
-use crate::dtmf::Digit;
-use crate::playout::MarkName;
-use std::collections::BTreeMap;
+use crate::audio_format::AgentFormats;
+use protocol::Protocol;
+use std::time::Instant;
+use telepath_v1::TelepathV1;
 
-/// Maximum length of a text frame from an agent, in bytes.
-pub const MAX_TEXT: usize = 64 * 1024;
-
-/// What the `start` event tells the agent about the call. The values are sent as they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallContext {
-    /// Identifier of the call, such as `call_…`.
-    pub call_id: String,
-    /// Identifier of the trunk, such as `trunk_…`.
-    pub trunk_id: String,
-    /// The caller's number or SIP user name.
-    pub from: String,
-    /// The called number or SIP user name.
-    pub to: String,
-    /// The trunk's instructions to the agent.
-    pub system_prompt: Option<String>,
-    /// The trunk's own key-value pairs.
-    pub metadata: BTreeMap<String, String>,
-    /// Headers of the INVITE, such as `P-Asserted-Identity`.
-    pub sip_headers: BTreeMap<String, String>,
-}
-
-/// The `reason` of the `stop` event: one of those in the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopReason(pub &'static str);
-
-/// A frame to write to the agent's socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentFrame {
-    /// An event.
-    Text(String),
-    /// Audio.
-    Binary(Vec<u8>),
-}
-
-/// A frame read from the agent's socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentMessage<'a> {
-    /// An event.
-    Text(&'a str),
-    /// Audio.
-    Binary(&'a [u8]),
-}
-
-/// An event for the agent.
+/// The dialect of one connection, with its state.
 #[derive(Debug)]
-pub enum ToAgent<'a> {
-    /// The first event on the socket.
-    Start {
-        /// Identity and settings of the call.
-        call: &'a CallContext,
-        /// Codec of the carrier leg.
-        codec: AudioCodec,
-    },
-    /// The caller started speaking.
-    SpeechStarted,
-    /// The caller stopped speaking.
-    SpeechStopped,
-    /// The caller pressed a key.
-    Dtmf(Digit),
-    /// The audio before a mark has been played or cleared.
-    Mark {
-        /// The agent's name for the mark.
-        name: &'a MarkName,
-        /// Whether audio before the mark was cleared.
-        cleared: bool,
-    },
-    /// The caller put the call on hold.
-    Hold,
-    /// The caller resumed the call.
-    Resume,
-    /// The call is over. The last event on the socket.
-    Stop(StopReason),
-    /// A frame from the agent was malformed or could not be carried out.
-    Error(AgentFault),
-}
-
-/// The target of a transfer: a `sip:`, `sips:` or `tel:` URI, or a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransferTarget(String);
-
-impl TransferTarget {
-    /// Maximum length in bytes.
-    pub const LIMIT: usize = 512;
-
-    /// Checks a target; `None` if it is empty, too long, or contains whitespace, control characters or any of `<>"`.
-    pub fn new(text: String) -> Option<Self> {
-        let clean = !text.is_empty()
-            && text.len() <= Self::LIMIT
-            && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '"'));
-        clean.then_some(Self(text))
-    }
-
-    /// The target as the agent wrote it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// An event from the agent. Audio is decoded separately, to samples.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FromAgent {
-    /// Report when the audio sent so far has been played.
-    Mark(MarkName),
-    /// Flush the queued audio.
-    Clear,
-    /// End the call.
-    Hangup,
-    /// Transfer the call.
-    Transfer(TransferTarget),
-    /// Send DTMF digits to the caller.
-    SendDtmf(Vec<Digit>),
-    /// An event of an unknown type. It is ignored.
-    Unknown,
-}
-
-/// Why a frame from the agent was not carried out. Each fault has a stable code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AgentFault {
-    /// The frame is not a JSON object with a string member `type`.
-    #[error("the frame is not a JSON object with a string member \"type\"")]
-    NotAnEvent,
-    /// The frame is longer than [`MAX_TEXT`].
-    #[error("the text frame is longer than 65536 bytes")]
-    TooLong,
-    /// `mark` without a valid `name`.
-    #[error("mark needs a \"name\" of at most 256 bytes")]
-    BadMark,
-    /// `transfer` without a valid `to`.
-    #[error("transfer needs \"to\": a SIP or tel URI or a number, without spaces")]
-    BadTransfer,
-    /// `send_dtmf` without valid `digits`.
-    #[error("send_dtmf needs \"digits\": 1 to 64 of 0-9, *, #, A-D")]
-    BadDigits,
-    /// [`crate::playout::MARK_LIMIT`] marks are already pending.
-    #[error("256 marks are already pending; this one was dropped")]
-    TooManyMarks,
-    /// The play-out queue is full.
-    #[error("the queue of audio for the caller is full; the newest audio is dropped until there is room")]
-    PlayoutFull,
-    /// telephone-event was not negotiated, or [`crate::dtmf::SEND_LIMIT`] digits are already queued.
-    #[error(
-        "the digits cannot be sent: the caller did not negotiate telephone-event, or 64 digits are already queued"
-    )]
-    DigitsNotSent,
-}
-
-impl AgentFault {
-    /// The stable `code` of the `error` event.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NotAnEvent | Self::TooLong | Self::BadMark | Self::BadTransfer | Self::BadDigits => {
-                "malformed"
-            }
-            Self::TooManyMarks => "too_many_marks",
-            Self::PlayoutFull => "playout_full",
-            Self::DigitsNotSent => "dtmf_not_sent",
-        }
-    }
-}
-
-/// The dialect of one connection, with its decoder state.
-#[derive(Debug)]
-pub enum Dialect {
-    /// `telepath.v1`.
-    TelepathV1(TelepathV1),
-}
+pub struct Dialect(Box<dyn Protocol>);
 
 impl Dialect {
+    /// The dialect for a new connection.
+    pub fn new(config: DialectConfig) -> Self {
+        Self(match config {
+            DialectConfig::TelepathV1 => Box::new(TelepathV1),
+        })
+    }
+
     /// `telepath.v1` for a new connection.
     pub fn telepath_v1() -> Self {
-        Self::TelepathV1(TelepathV1::default())
+        Self::new(DialectConfig::TelepathV1)
     }
 
-    /// The WebSocket subprotocol to request.
-    pub fn subprotocol(&self) -> &'static str {
-        match self {
-            Self::TelepathV1(_) => SUBPROTOCOL,
-        }
+    /// The WebSocket subprotocol to request, if the dialect has one.
+    pub fn subprotocol(&self) -> Option<&'static str> {
+        self.0.subprotocol()
     }
 
-    /// Encodes an event.
-    pub fn encode(&self, event: &ToAgent<'_>) -> AgentFrame {
-        match self {
-            Self::TelepathV1(_) => telepath_v1::encode(event),
-        }
+    /// Whether the agent accepts audio. A provider says so itself after its handshake.
+    pub fn is_ready(&self) -> bool {
+        self.0.is_ready()
     }
 
-    /// Encodes audio.
-    pub fn encode_audio(&self, samples: impl ExactSizeIterator<Item = i16>) -> AgentFrame {
-        match self {
-            Self::TelepathV1(_) => telepath_v1::encode_audio(samples),
-        }
+    /// The formats of the audio; final once the agent is ready.
+    pub fn formats(&self) -> AgentFormats {
+        self.0.formats()
     }
 
-    /// Decodes a text frame.
-    pub fn decode_text(&self, text: &str) -> Result<FromAgent, AgentFault> {
-        match self {
-            Self::TelepathV1(_) => telepath_v1::decode_text(text),
-        }
+    /// Who decides when the caller speaks.
+    pub fn turn_detection(&self) -> TurnDetection {
+        self.0.turn_detection()
     }
 
-    /// Decodes a binary frame into samples.
-    pub fn decode_audio<'a>(&mut self, bytes: &'a [u8]) -> impl Iterator<Item = i16> + use<'a> {
-        match self {
-            Self::TelepathV1(state) => state.decode_audio(bytes),
-        }
+    /// What binary frames contain.
+    pub fn binary_content(&self) -> BinaryContent {
+        self.0.binary_content()
+    }
+
+    /// What it means that the agent closes the WebSocket with this code.
+    pub fn close_meaning(&self, code: Option<u16>) -> CloseMeaning {
+        self.0.close_meaning(code)
+    }
+
+    /// Writes the frames of an event to the output, if the dialect has any for it.
+    pub fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
+        self.0.encode(event, now, output);
+    }
+
+    /// A frame of the caller's audio, in the format of [`Self::formats`].
+    pub fn encode_audio(&mut self, audio: Vec<u8>) -> AgentFrame {
+        self.0.encode_audio(audio)
+    }
+
+    /// Handles a text frame.
+    ///
+    /// # Errors
+    /// Returns why the frame, or a part of it, was not carried out.
+    pub fn handle_text(
+        &mut self,
+        text: &str,
+        now: Instant,
+        output: &mut DialectOutput,
+    ) -> Result<(), AgentFault> {
+        self.0.handle_text(text, now, output)
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.0.poll_timeout()
+    }
+
+    /// The deadline of [`Self::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
+        self.0.handle_timeout(now, output);
     }
 }
 

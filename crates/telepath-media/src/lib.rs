@@ -5,6 +5,7 @@
 //! code with virtual time and a simulated lossy network.
 #![warn(missing_docs)]
 
+pub mod audio_format;
 pub mod bridge;
 pub mod call_report;
 pub mod caller_actions;

@@ -9,10 +9,14 @@
 //! and the media timers of carriers do not expire (RFC 6263).
 
 mod event;
+mod items;
 mod pace;
 mod queue;
 
-pub use event::{MarkName, PacketContent, PlayOutCounters, PlayOutEvent, SentAudio, StreamStart};
+pub use event::{
+    ItemNumber, ItemPlayback, MarkName, PacketContent, PayloadOctet, PlayOutCounters, PlayOutEvent,
+    SentAudio, StreamStart,
+};
 
 use crate::codec::AudioCodec;
 use crate::dtmf::{Digit, DtmfSender, DtmfTick};
@@ -124,14 +128,26 @@ impl PlayOut {
         self.payload_types = payload_types;
     }
 
-    /// Queues samples read from the agent at `now`. If the queue is full, the rest is refused. Returns `true` at the
-    /// first refusal since the queue had room.
-    pub fn push(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) -> bool {
+    /// Queues audio read from the agent at `now`: the octets that `feed` passes to its argument, encoded for the codec of
+    /// [`Self::set_formats`]. They belong to `item`. If the queue is full, the rest is refused. Returns `true` at the first
+    /// refusal since the queue had room.
+    pub fn push(
+        &mut self,
+        item: Option<ItemNumber>,
+        now: Instant,
+        feed: impl FnOnce(&mut dyn FnMut(PayloadOctet)),
+    ) -> bool {
         let level = self.queue.len();
-        let pushed = self.queue.push(samples, now);
+        let pushed = self.queue.push(item, now, feed);
         self.pace.note_pushed(pushed.accepted, level, now);
         self.counters.overflowed += pushed.refused;
         pushed.first_refusal
+    }
+
+    /// What has been played by `now` of the items in the queue, in order, and of the latest one.
+    pub fn playback(&self, now: Instant) -> Vec<ItemPlayback> {
+        let pending = self.last_end.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
+        self.queue.playback(samples_in(pending))
     }
 
     /// Sets a mark after everything queued.

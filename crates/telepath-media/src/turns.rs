@@ -104,6 +104,16 @@ impl TurnRecorder {
         }
     }
 
+    /// Whether a turn of the caller is open.
+    pub fn caller_speaks(&self) -> bool {
+        self.caller.is_some()
+    }
+
+    /// When the open turn of the caller started; the origin if none is open.
+    pub fn caller_since(&self) -> Instant {
+        self.caller.map_or(self.origin, |open| open.started)
+    }
+
     /// An agent frame is sent at `now`. `caller_loud` is the time of the caller's last loud frame during speech.
     pub fn agent_frame(&mut self, audio: SentAudio, caller_loud: Option<Instant>, now: Instant) {
         if audio.first {

@@ -58,7 +58,7 @@ pub(crate) enum ConnectError {
 pub(crate) async fn connect(
     agent: &AgentEndpoint,
     call: CallId,
-    subprotocol: &'static str,
+    subprotocol: Option<&'static str>,
     egress: &Egress,
     timeout: Duration,
 ) -> Result<AgentSocket, ConnectError> {
@@ -69,7 +69,7 @@ pub(crate) async fn connect(
 async fn open(
     agent: &AgentEndpoint,
     call: CallId,
-    subprotocol: &'static str,
+    subprotocol: Option<&'static str>,
     egress: &Egress,
 ) -> Result<AgentSocket, ConnectError> {
     let request = request(agent, call, subprotocol)?;
@@ -93,7 +93,11 @@ pub(crate) fn socket_config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE))
 }
 
-fn request(agent: &AgentEndpoint, call: CallId, subprotocol: &'static str) -> Result<Request, ConnectError> {
+fn request(
+    agent: &AgentEndpoint,
+    call: CallId,
+    subprotocol: Option<&'static str>,
+) -> Result<Request, ConnectError> {
     let mut request = agent.url.as_str().into_client_request().map_err(|_| ConnectError::Url)?;
     let headers = request.headers_mut();
     for (name, value) in &agent.headers {
@@ -104,7 +108,9 @@ fn request(agent: &AgentEndpoint, call: CallId, subprotocol: &'static str) -> Re
     }
     let call = HeaderValue::try_from(call.to_string()).map_err(|_| ConnectError::Header)?;
     headers.insert("x-telepath-call-id", call);
-    headers.insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
+    if let Some(subprotocol) = subprotocol {
+        headers.insert("sec-websocket-protocol", HeaderValue::from_static(subprotocol));
+    }
     Ok(request)
 }
 
@@ -114,11 +120,12 @@ async fn dial(uri: &Uri, secure: bool, egress: &Egress) -> Result<TcpStream, Con
     Ok(egress.dial(host, uri.port_u16().unwrap_or(default_port), security).await?)
 }
 
-fn connect_error(error: Error, subprotocol: &'static str) -> ConnectError {
+fn connect_error(error: Error, subprotocol: Option<&'static str>) -> ConnectError {
     match error {
         Error::Http(response) => ConnectError::Http(response.status().as_u16()),
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
-            ConnectError::Subprotocol(subprotocol)
+            // A server may select only what was requested, so this also happens if nothing was.
+            ConnectError::Subprotocol(subprotocol.unwrap_or("none"))
         }
         Error::Tls(error) => ConnectError::Tls(error.to_string()),
         Error::Io(error) => ConnectError::Handshake(error.to_string()),

@@ -215,6 +215,7 @@ mod tests {
             call,
             limits: BridgeLimits::default(),
             barge_in: BargeIn::AgentDecides,
+            has_tool_endpoint: false,
         };
         CallBridge::new(config, now)
     }
@@ -250,7 +251,8 @@ mod tests {
         let id = <telepath_core::id::CallId as telepath_core::id::Id>::from_bytes([1; 16]);
         let allow = telepath_egress::AllowList::default().and_service("127.0.0.1", echo.addr().port());
         let egress = telepath_egress::Egress::new(allow);
-        let socket = super::super::connect(&agent, id, "telepath.v1", &egress, PONG_TIMEOUT).await.unwrap();
+        let socket =
+            super::super::connect(&agent, id, Some("telepath.v1"), &egress, PONG_TIMEOUT).await.unwrap();
         let now = Instant::now();
         let (mut link, mut bridge) = (AgentLink::new(socket, Duration::from_secs(1), now), bridge(now));
         link.handle_timeout(now + PING_INTERVAL).unwrap();

@@ -10,7 +10,7 @@ use telepath_core::ports::{AgentAnswer, AgentMessage, AgentProbe, PortFuture, Pr
 use telepath_core::trunk::AgentTarget;
 use telepath_egress::Egress;
 use telepath_media::codec::AudioCodec;
-use telepath_media::dialect::{AgentFrame, CallContext, Dialect, SUBPROTOCOL, ToAgent};
+use telepath_media::dialect::{AgentFrame, CallContext, Dialect, DialectOutput, SUBPROTOCOL, ToAgent};
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -46,7 +46,7 @@ impl SocketProbe {
         let bytes = random_bytes(&SystemEntropy::default() as &dyn Entropy);
         let call = CallId::from_bytes(bytes.map_err(|error| ProbeError(error.to_string()))?);
         let began = Instant::now();
-        let opened = connect(&endpoint, call, SUBPROTOCOL, &self.egress, CONNECT_TIMEOUT).await;
+        let opened = connect(&endpoint, call, Some(SUBPROTOCOL), &self.egress, CONNECT_TIMEOUT).await;
         let mut socket = opened.map_err(|error| ProbeError(error.to_string()))?;
         let opened_in = began.elapsed();
         let exchange = tokio::time::timeout(MESSAGE_TIMEOUT, first_message(&mut socket, call));
@@ -84,8 +84,8 @@ async fn first_message(socket: &mut AgentSocket, call: CallId) -> Result<Option<
         metadata: BTreeMap::new(),
         sip_headers: BTreeMap::new(),
     };
-    let start = Dialect::telepath_v1().encode(&ToAgent::Start { call: &call, codec: AudioCodec::Pcmu });
-    socket.send(message(start)).await.map_err(|error| broken(&error))?;
+    let start = ToAgent::Start { call: &call, codec: AudioCodec::Pcmu };
+    say(socket, &start).await.map_err(|error| broken(&error))?;
     while let Some(received) = socket.next().await {
         match received.map_err(|error| broken(&error))? {
             Message::Text(text) => {
@@ -101,8 +101,21 @@ async fn first_message(socket: &mut AgentSocket, call: CallId) -> Result<Option<
 
 async fn say_goodbye(socket: &mut AgentSocket) -> Result<(), tokio_tungstenite::tungstenite::Error> {
     let reason = stop_reason(telepath_core::call::DisconnectReason::ApiHangup);
-    socket.send(message(Dialect::telepath_v1().encode(&ToAgent::Stop(reason)))).await?;
+    say(socket, &ToAgent::Stop(reason)).await?;
     socket.close(None).await
+}
+
+async fn say(
+    socket: &mut AgentSocket,
+    event: &ToAgent<'_>,
+) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+    let mut output = DialectOutput::default();
+    Dialect::telepath_v1().encode(event, Instant::now(), &mut output);
+    let frames: Vec<AgentFrame> = output.take_frames().collect();
+    for frame in frames {
+        socket.send(message(frame)).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -51,7 +51,19 @@ impl CallTask<'_> {
                         self.bridge.handle_written(token, Instant::now());
                     }
                 }
-                Output::HangUp { cause } => self.end(disconnect_reason::from_bridge(cause), None, now).await,
+                Output::HangUp { cause, detail } => {
+                    self.end(disconnect_reason::from_bridge(cause), detail, now).await;
+                }
+                Output::AgentReady => {
+                    if matches!(self.agent, AgentConnection::Open(_)) {
+                        self.on_agent_ready(now).await;
+                    }
+                }
+                Output::ProviderError(error) => {
+                    tracing::warn!(call = %self.facts.id, "the agent reports an error: {error}; the call continues");
+                }
+                // The bridge refuses tool calls itself, because it was told that there is no endpoint for them.
+                Output::ToolCall(_) | Output::ToolCallCancelled(_) => {}
                 Output::Transfer { target: _ } => {
                     if let AgentConnection::Open(link) = &mut self.agent {
                         link.send_text(TRANSFER_NOT_SUPPORTED);
@@ -73,16 +85,23 @@ impl CallTask<'_> {
                     self.shared.options.agent_queue / 2,
                     now,
                 )));
-                match self.phase {
-                    CallPhase::Ringing { .. } => self.answer(now).await,
-                    CallPhase::Connected => self.report_agent_connected(),
-                    CallPhase::Draining { .. } => {}
+                if self.bridge.is_agent_ready() {
+                    self.on_agent_ready(now).await;
                 }
             }
             Err(error) => {
                 self.agent = AgentConnection::Closed;
                 self.end(DisconnectReason::ConnectionFailed, Some(error.to_string()), now).await;
             }
+        }
+    }
+
+    /// The agent's socket is open and its handshake is complete.
+    async fn on_agent_ready(&mut self, now: Instant) {
+        match self.phase {
+            CallPhase::Ringing { .. } => self.answer(now).await,
+            CallPhase::Connected => self.report_agent_connected(),
+            CallPhase::Draining { .. } => {}
         }
     }
 
@@ -120,7 +139,7 @@ impl CallTask<'_> {
             self.bridge.handle_answered(now);
         }
         self.journal.record_answer(self.shared.clock.now(), codec::to_core(self.codec));
-        if matches!(self.agent, AgentConnection::Open(_)) {
+        if matches!(self.agent, AgentConnection::Open(_)) && self.bridge.is_agent_ready() {
             self.report_agent_connected();
         }
         let setup_time = now.saturating_duration_since(self.arrived_at);

@@ -168,6 +168,7 @@ impl<'a> CallTask<'a> {
                 max_duration: setup.max_duration.unwrap_or(options.max_call_duration),
             },
             barge_in: BargeIn::AgentDecides,
+            has_tool_endpoint: false,
         };
         let bridge = CallBridge::new(config, now);
         let (shared_by_connect, timeout) = (shared.clone(), options.agent_connect_timeout);

@@ -52,6 +52,8 @@ pub struct BridgeConfig {
     pub call: CallContext,
     /// Bounds of the call.
     pub limits: BridgeLimits,
-    /// Who handles barge-in.
+    /// Who handles barge-in, if the provider does not.
     pub barge_in: BargeIn,
+    /// Whether the owner carries out tool calls. Otherwise the bridge refuses them, so that the conversation goes on.
+    pub has_tool_endpoint: bool,
 }

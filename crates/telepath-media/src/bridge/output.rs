@@ -1,6 +1,6 @@
 //! What the bridge asks its owner to do.
 
-use crate::dialect::{AgentFrame, StopReason, TransferTarget};
+use crate::dialect::{AgentFrame, ProviderError, StopReason, ToolCall, ToolCallId, TransferTarget};
 use crate::rtp::Datagram;
 use std::time::Instant;
 
@@ -18,7 +18,18 @@ pub enum Output {
     HangUp {
         /// Why the bridge ended the call.
         cause: HangUpCause,
+        /// What the provider says about it, for the call record.
+        detail: Option<String>,
     },
+    /// The agent has said that it is ready. It is not reported for a dialect without a handshake, which is ready from the
+    /// beginning.
+    AgentReady,
+    /// The agent calls a tool. The result goes to [`super::CallBridge::handle_tool_result`].
+    ToolCall(ToolCall),
+    /// The agent no longer needs the result of a tool call.
+    ToolCallCancelled(ToolCallId),
+    /// The provider reports an error that does not end the call.
+    ProviderError(ProviderError),
     /// Transfer the call with REFER (RFC 3515).
     Transfer {
         /// The target of the transfer.
@@ -35,6 +46,8 @@ pub enum HangUpCause {
     MediaTimeout,
     /// The call reached [`super::BridgeLimits::max_duration`].
     MaxDuration,
+    /// The provider reported an error with which the conversation cannot continue.
+    ProviderError,
 }
 
 impl HangUpCause {
@@ -44,6 +57,7 @@ impl HangUpCause {
             Self::AgentHangup => "agent_hangup",
             Self::MediaTimeout => "network_error",
             Self::MaxDuration => "max_duration",
+            Self::ProviderError => "ai_provider_error",
         })
     }
 }

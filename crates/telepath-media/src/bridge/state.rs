@@ -2,22 +2,22 @@
 //!
 //! It is a separate type so that the receiver and play-out can deliver into it while the bridge borrows them.
 
-use super::agent_queue::AgentQueue;
-use super::config::{BargeIn, BridgeLimits};
+use super::agent_side::AgentSide;
+use super::caller_speech::CallerSpeech;
+use super::config::{BridgeConfig, BridgeLimits};
 use super::digit_pairs::DigitPairs;
 use super::output::{HangUpCause, Output, WriteDirection, WriteToken};
 use crate::call_report::BridgeCounters;
 use crate::caller_actions::{CallerAction, CallerActionRecorder, DtmfMethod, TimedCallerAction};
-use crate::codec::AudioCodec;
-use crate::dialect::{AgentFault, Dialect, StopReason, ToAgent};
+use crate::dialect::{AgentFault, StopReason, ToAgent};
 use crate::dtmf::{Digit, DtmfReceiver};
 use crate::histogram::Histogram;
 use crate::media_clock::FRAME_SAMPLES;
-use crate::playout::{PacketContent, PlayOutEvent};
+use crate::playout::{ItemPlayback, PacketContent, PlayOutEvent};
 use crate::rtp::Delivery;
 use crate::sdp::{MediaDirection, Negotiated};
 use crate::turns::TurnRecorder;
-use crate::vad::{SpeechEvent, VoiceDetector};
+use crate::vad::SpeechEvent;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -26,17 +26,13 @@ const OUTPUT_LIMIT: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct BridgeState {
-    pub(super) dialect: Dialect,
-    pub(super) queue: AgentQueue,
+    pub(super) agent: AgentSide,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: BridgeCounters,
-    codec: AudioCodec,
     /// Our direction. We do not send while the peer holds the call, and a peer with `a=recvonly` does not send.
     direction: MediaDirection,
-    barge_in: BargeIn,
-    barge_in_due: bool,
-    voice: VoiceDetector,
-    turns: TurnRecorder,
+    pub(super) speech: CallerSpeech,
+    pub(super) has_tool_endpoint: bool,
     dtmf: DtmfReceiver,
     actions: CallerActionRecorder,
     digit_pairs: DigitPairs,
@@ -52,24 +48,16 @@ pub(super) struct BridgeState {
 }
 
 impl BridgeState {
-    pub(super) fn new(
-        dialect: Dialect,
-        media: Negotiated,
-        limits: &BridgeLimits,
-        barge_in: BargeIn,
-        now: Instant,
-    ) -> Self {
-        Self {
-            dialect,
-            queue: AgentQueue::new(limits.agent_queue),
+    /// The state of a call while it is ringing. The agent's first event is queued.
+    pub(super) fn new(config: BridgeConfig, now: Instant) -> Self {
+        let (dialect, media) = (config.dialect, config.negotiated);
+        let mut state = Self {
+            speech: CallerSpeech::new(dialect.turn_detection(), config.barge_in, now),
+            agent: AgentSide::new(dialect, media.codec, config.limits.agent_queue),
             outputs: VecDeque::new(),
             counters: BridgeCounters::default(),
-            codec: media.codec,
             direction: media.direction,
-            barge_in,
-            barge_in_due: false,
-            voice: VoiceDetector::default(),
-            turns: TurnRecorder::new(now),
+            has_tool_endpoint: config.has_tool_endpoint,
             dtmf: DtmfReceiver::default(),
             actions: CallerActionRecorder::default(),
             digit_pairs: DigitPairs::default(),
@@ -80,7 +68,12 @@ impl BridgeState {
             ended_at: None,
             to_agent: Histogram::default(),
             to_caller: Histogram::default(),
+        };
+        state.send_event(&ToAgent::Start { call: &config.call, codec: media.codec }, now);
+        if media.is_held() {
+            state.report_hold(now);
         }
+        state
     }
 
     pub(super) fn handle_answered(&mut self, now: Instant) -> bool {
@@ -88,14 +81,14 @@ impl BridgeState {
         if first {
             self.answered = Some(now);
             self.alive_at = now;
-            self.turns.set_origin(now);
+            self.speech.turns.set_origin(now);
         }
         first
     }
 
     /// Applies renegotiated media; `true` if a hold started or ended.
     pub(super) fn renegotiate(&mut self, media: &Negotiated, now: Instant) -> bool {
-        self.codec = media.codec;
+        self.agent.set_leg(media.codec);
         if media.direction.receives() && !self.direction.receives() {
             self.alive_at = now;
         }
@@ -105,12 +98,12 @@ impl BridgeState {
             self.alive_at = now;
             self.flush_dtmf(now);
             if self.is_held() {
-                let stopped = self.voice.stop();
-                self.handle_speech(stopped);
+                let stopped = self.speech.stop();
+                self.report_speech(stopped, now);
                 self.report_hold(now);
             } else {
                 self.actions.record(CallerAction::Resume, now);
-                self.send_event(&ToAgent::Resume);
+                self.send_event(&ToAgent::Resume, now);
             }
         }
         changed
@@ -119,7 +112,7 @@ impl BridgeState {
     /// Tells the agent that the caller has put the call on hold.
     pub(super) fn report_hold(&mut self, now: Instant) {
         self.actions.record(CallerAction::Hold, now);
-        self.send_event(&ToAgent::Hold);
+        self.send_event(&ToAgent::Hold, now);
     }
 
     pub(super) fn note_alive(&mut self, now: Instant) {
@@ -141,13 +134,9 @@ impl BridgeState {
         }
         match delivery {
             Delivery::Audio { payload, arrival } => {
-                let codec = self.codec;
-                let samples = payload.iter().map(|&code| codec.decode(code));
-                let event = self.voice.handle(samples.clone(), arrival);
-                self.handle_speech(event);
-                let frame = self.dialect.encode_audio(samples);
-                let token = WriteToken { read_at: arrival, direction: WriteDirection::ToAgent };
-                self.queue.push_audio(frame, payload.len() as u64, Some(token));
+                let event = self.speech.handle(self.agent.decode(payload), arrival);
+                self.report_speech(event, now);
+                self.agent.push_audio(payload, arrival);
             }
             Delivery::Silence { samples, cause: _ } => self.handle_silence(samples, now),
             Delivery::Event { payload, timestamp } => {
@@ -172,7 +161,7 @@ impl BridgeState {
     fn report_digit(&mut self, digit: Digit, method: DtmfMethod, now: Instant) {
         if self.digit_pairs.is_new(digit, method, now) {
             self.actions.record(CallerAction::Dtmf { digit, method }, now);
-            self.send_event(&ToAgent::Dtmf(digit));
+            self.send_event(&ToAgent::Dtmf(digit), now);
         }
     }
 
@@ -193,25 +182,18 @@ impl BridgeState {
         while left > 0 {
             let part = left.min(FRAME_SAMPLES);
             left -= part;
-            let event = self.voice.handle(std::iter::repeat_n(0, part), now);
-            self.handle_speech(event);
-            let frame = self.dialect.encode_audio(std::iter::repeat_n(0, part));
-            self.queue.push_audio(frame, part as u64, None);
+            let event = self.speech.handle(std::iter::repeat_n(0, part), now);
+            self.report_speech(event, now);
+            self.agent.push_silence(part);
         }
     }
 
-    fn handle_speech(&mut self, event: Option<SpeechEvent>) {
+    /// Tells the agent what the built-in detector has found.
+    fn report_speech(&mut self, event: Option<SpeechEvent>, now: Instant) {
         match event {
             None => {}
-            Some(SpeechEvent::Started { at }) => {
-                self.turns.caller_started(at);
-                self.send_event(&ToAgent::SpeechStarted);
-                self.barge_in_due |= self.barge_in == BargeIn::Flush && self.turns.agent_speaks();
-            }
-            Some(SpeechEvent::Stopped { at }) => {
-                self.turns.caller_stopped(at);
-                self.send_event(&ToAgent::SpeechStopped);
-            }
+            Some(SpeechEvent::Started { .. }) => self.send_event(&ToAgent::SpeechStarted, now),
+            Some(SpeechEvent::Stopped { .. }) => self.send_event(&ToAgent::SpeechStopped, now),
         }
     }
 
@@ -221,38 +203,38 @@ impl BridgeState {
             PlayOutEvent::Packet { datagram, content } => {
                 let mut token = None;
                 if let PacketContent::Audio(audio) = content {
-                    self.turns.agent_frame(audio, self.voice.last_loud(), now);
+                    self.speech.turns.agent_frame(audio, self.speech.loud_now(), now);
                     let direction = WriteDirection::ToCaller;
                     token = audio.first.then_some(WriteToken { read_at: audio.read_at, direction });
                 }
                 self.push_output(Output::SendRtp { datagram, token });
             }
-            PlayOutEvent::Mark { name, cleared } => self.send_event(&ToAgent::Mark { name: &name, cleared }),
-            PlayOutEvent::Idle => self.turns.agent_idle(),
+            PlayOutEvent::Mark { name, cleared } => {
+                self.send_event(&ToAgent::Mark { name: &name, cleared }, now);
+            }
+            PlayOutEvent::Idle => self.speech.turns.agent_idle(),
         }
     }
 
-    pub(super) fn handle_clear(&mut self, now: Instant) {
-        self.turns.agent_cleared(now);
+    /// Queued agent audio is about to be flushed.
+    pub(super) fn handle_flush(&mut self, items: &[ItemPlayback], now: Instant) {
+        self.speech.turns.agent_cleared(now);
+        self.agent.flush();
+        self.send_event(&ToAgent::Flushed(items), now);
     }
 
-    pub(super) fn take_barge_in(&mut self) -> bool {
-        std::mem::take(&mut self.barge_in_due)
+    /// The call is on hold, so agent audio of this many bytes is not queued.
+    pub(super) fn drop_held_audio(&mut self, bytes: usize) {
+        self.counters.dropped_while_held += self.agent.frames_of(bytes);
     }
 
-    pub(super) fn drop_held_audio(&mut self, bytes: &[u8]) {
-        let samples = self.dialect.decode_audio(bytes).count();
-        self.counters.dropped_while_held += samples.div_ceil(FRAME_SAMPLES) as u64;
+    pub(super) fn send_event(&mut self, event: &ToAgent<'_>, now: Instant) {
+        self.agent.send_event(event, now);
     }
 
-    pub(super) fn send_event(&mut self, event: &ToAgent<'_>) {
-        let frame = self.dialect.encode(event);
-        self.queue.push_event(frame);
-    }
-
-    pub(super) fn report_fault(&mut self, fault: AgentFault) {
+    pub(super) fn report_fault(&mut self, fault: AgentFault, now: Instant) {
         self.counters.agent_faults += 1;
-        self.send_event(&ToAgent::Error(fault));
+        self.send_event(&ToAgent::Error(fault), now);
     }
 
     pub(super) fn push_output(&mut self, output: Output) {
@@ -288,11 +270,8 @@ impl BridgeState {
         if self.ended_at.is_some() {
             return false;
         }
-        if let Some(SpeechEvent::Stopped { at }) = self.voice.stop() {
-            self.turns.caller_stopped(at);
-        }
-        self.turns.finish(now);
-        self.send_event(&ToAgent::Stop(reason));
+        self.speech.finish(now);
+        self.send_event(&ToAgent::Stop(reason), now);
         self.ended_at = Some(now);
         true
     }
@@ -327,16 +306,12 @@ impl BridgeState {
         self.answered.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
 
-    pub(super) fn codec(&self) -> AudioCodec {
-        self.codec
-    }
-
     pub(super) fn caller_actions(&self) -> Vec<TimedCallerAction> {
         self.actions.since(self.answered)
     }
 
     pub(super) fn turns(&self) -> &TurnRecorder {
-        &self.turns
+        &self.speech.turns
     }
 
     pub(super) fn carrier_lag(&self) -> Option<Duration> {
@@ -350,8 +325,8 @@ impl BridgeState {
 
     pub(super) fn all_counters(&self) -> BridgeCounters {
         BridgeCounters {
-            agent_audio_dropped: self.queue.dropped_audio,
-            agent_events_dropped: self.queue.dropped_events,
+            agent_audio_dropped: self.agent.queue.dropped_audio + self.agent.dropped_early,
+            agent_events_dropped: self.agent.queue.dropped_events + self.agent.dropped_results,
             telephone_events_ignored: self.dtmf.ignored() + self.signalled_flashes,
             caller_actions_omitted: self.actions.omitted(),
             ..self.counters

@@ -68,6 +68,7 @@ pub(super) fn config() -> BridgeConfig {
         },
         limits: BridgeLimits::default(),
         barge_in: BargeIn::AgentDecides,
+        has_tool_endpoint: false,
     }
 }
 
@@ -83,7 +84,11 @@ pub(super) struct TestBridge {
     pub events: Vec<(Instant, Value)>,
     pub audio: Vec<i16>,
     pub hang_up: Option<HangUpCause>,
+    /// What the provider said about the end.
+    pub detail: Option<String>,
     pub transfers: Vec<String>,
+    /// Readiness, tool calls and errors of the provider.
+    pub other: Vec<Output>,
 }
 
 impl TestBridge {
@@ -100,7 +105,9 @@ impl TestBridge {
             events: Vec::new(),
             audio: Vec::new(),
             hang_up: None,
+            detail: None,
             transfers: Vec::new(),
+            other: Vec::new(),
         };
         test.collect();
         test
@@ -123,8 +130,15 @@ impl TestBridge {
                         self.bridge.handle_written(token, self.now);
                     }
                 }
-                Output::HangUp { cause } => self.hang_up = Some(cause),
+                Output::HangUp { cause, detail } => {
+                    self.hang_up = Some(cause);
+                    self.detail = detail;
+                }
                 Output::Transfer { target } => self.transfers.push(target.as_str().to_owned()),
+                other @ (Output::AgentReady
+                | Output::ToolCall(_)
+                | Output::ToolCallCancelled(_)
+                | Output::ProviderError(_)) => self.other.push(other),
             }
         }
         while let Some(AgentOutput { frame, token, .. }) = self.bridge.poll_agent() {

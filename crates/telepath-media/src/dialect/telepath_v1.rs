@@ -4,21 +4,28 @@
 //! `schema/telepath.v1.json` in this crate is the published schema; a test validates every event written here against
 //! it. Events of an unknown `type` are ignored, so an agent may be newer than the gateway.
 
-use super::{AgentFault, AgentFrame, CallContext, FromAgent, MAX_TEXT, ToAgent, TransferTarget};
+use super::call_context::CallContext;
+use super::fault::AgentFault;
+use super::frame::{AgentFrame, BinaryContent, DialectOutput};
+use super::from_agent::{FromAgent, TransferTarget};
+use super::protocol::{CloseMeaning, Protocol, TurnDetection};
+use super::to_agent::ToAgent;
+use crate::audio_format::{AgentFormats, AudioFormat};
 use crate::dtmf::{Digit, SEND_LIMIT};
 use crate::media_clock::SAMPLE_RATE;
 use crate::playout::MarkName;
 use serde::Serialize;
 use serde_json::Value;
+use std::time::Instant;
 
 /// The name of the WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "telepath.v1";
+/// Maximum length of a text frame from an agent, in bytes.
+pub const MAX_TEXT: usize = 64 * 1024;
 
-/// Decoder state of one connection: the first byte of a sample that is split across two frames.
-#[derive(Debug, Default)]
-pub struct TelepathV1 {
-    half: Option<u8>,
-}
+/// The dialect has no state: both sides may send at any time.
+#[derive(Debug)]
+pub(super) struct TelepathV1;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -77,29 +84,66 @@ impl<'a> Start<'a> {
     }
 }
 
-pub(super) fn encode(event: &ToAgent<'_>) -> AgentFrame {
-    let message = match event {
-        ToAgent::Start { call, codec } => Outgoing::Start { start: Start::new(call, codec.name()) },
-        ToAgent::SpeechStarted => Outgoing::SpeechStarted,
-        ToAgent::SpeechStopped => Outgoing::SpeechStopped,
-        ToAgent::Dtmf(digit) => Outgoing::Dtmf { digit: digit.to_char() },
-        ToAgent::Mark { name, cleared } => Outgoing::Mark { name: name.as_str(), cleared: *cleared },
-        ToAgent::Hold => Outgoing::Hold,
-        ToAgent::Resume => Outgoing::Resume,
-        ToAgent::Stop(reason) => Outgoing::Stop { reason: reason.0 },
-        ToAgent::Error(fault) => Outgoing::Error { code: fault.code(), message: fault.to_string() },
-    };
-    // Serializing strings and numbers to memory cannot fail.
-    AgentFrame::Text(serde_json::to_string(&message).unwrap_or_default())
+impl Protocol for TelepathV1 {
+    fn subprotocol(&self) -> Option<&'static str> {
+        Some(SUBPROTOCOL)
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn formats(&self) -> AgentFormats {
+        AgentFormats::both(AudioFormat::pcm16(SAMPLE_RATE))
+    }
+
+    fn turn_detection(&self) -> TurnDetection {
+        TurnDetection::BuiltIn
+    }
+
+    fn binary_content(&self) -> BinaryContent {
+        BinaryContent::Audio
+    }
+
+    fn close_meaning(&self, _code: Option<u16>) -> CloseMeaning {
+        // An agent ends a call with `hangup`.
+        CloseMeaning::Failure
+    }
+
+    fn encode(&mut self, event: &ToAgent<'_>, _now: Instant, output: &mut DialectOutput) {
+        let message = match event {
+            ToAgent::Start { call, codec } => Outgoing::Start { start: Start::new(call, codec.name()) },
+            ToAgent::SpeechStarted => Outgoing::SpeechStarted,
+            ToAgent::SpeechStopped => Outgoing::SpeechStopped,
+            ToAgent::Dtmf(digit) => Outgoing::Dtmf { digit: digit.to_char() },
+            ToAgent::Mark { name, cleared } => Outgoing::Mark { name: name.as_str(), cleared: *cleared },
+            ToAgent::Hold => Outgoing::Hold,
+            ToAgent::Resume => Outgoing::Resume,
+            ToAgent::Stop(reason) => Outgoing::Stop { reason: reason.0 },
+            ToAgent::Error(fault) => Outgoing::Error { code: fault.code(), message: fault.to_string() },
+            // Marks tell the agent what was played, and it has no tools.
+            ToAgent::Flushed(_) | ToAgent::ToolResult(_) => return,
+        };
+        // Serializing strings and numbers to memory cannot fail.
+        output.send(serde_json::to_string(&message).unwrap_or_default());
+    }
+
+    fn encode_audio(&mut self, audio: Vec<u8>) -> AgentFrame {
+        AgentFrame::Binary(audio)
+    }
+
+    fn handle_text(
+        &mut self,
+        text: &str,
+        _now: Instant,
+        output: &mut DialectOutput,
+    ) -> Result<(), AgentFault> {
+        output.emit(decode(text)?);
+        Ok(())
+    }
 }
 
-pub(super) fn encode_audio(samples: impl ExactSizeIterator<Item = i16>) -> AgentFrame {
-    let mut bytes = Vec::with_capacity(samples.len() * 2);
-    samples.for_each(|sample| bytes.extend_from_slice(&sample.to_le_bytes()));
-    AgentFrame::Binary(bytes)
-}
-
-pub(super) fn decode_text(text: &str) -> Result<FromAgent, AgentFault> {
+fn decode(text: &str) -> Result<FromAgent, AgentFault> {
     if text.len() > MAX_TEXT {
         return Err(AgentFault::TooLong);
     }
@@ -121,23 +165,4 @@ pub(super) fn decode_text(text: &str) -> Result<FromAgent, AgentFault> {
 fn digits(text: &str) -> Option<FromAgent> {
     let digits: Option<Vec<Digit>> = text.chars().take(SEND_LIMIT + 1).map(Digit::from_char).collect();
     digits.filter(|digits| (1..=SEND_LIMIT).contains(&digits.len())).map(FromAgent::SendDtmf)
-}
-
-impl TelepathV1 {
-    /// Decodes a binary frame of any length; an odd byte is kept for the next frame.
-    pub(super) fn decode_audio<'a>(&mut self, bytes: &'a [u8]) -> impl Iterator<Item = i16> + use<'a> {
-        let (first, rest) = match (self.half.take(), bytes.split_first()) {
-            (Some(low), Some((&high, rest))) => (Some(i16::from_le_bytes([low, high])), rest),
-            (Some(low), None) => {
-                self.half = Some(low);
-                (None, bytes)
-            }
-            (None, _) => (None, bytes),
-        };
-        let pairs = rest.chunks_exact(2);
-        if let [odd] = pairs.remainder() {
-            self.half = Some(*odd);
-        }
-        first.into_iter().chain(pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])))
-    }
 }

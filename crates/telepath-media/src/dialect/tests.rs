@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::bridge::HangUpCause;
+use crate::codec::AudioCodec;
+use crate::dtmf::Digit;
+use crate::playout::MarkName;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn schema() -> Value {
     serde_json::from_str(include_str!("../../schema/telepath.v1.json")).unwrap()
@@ -67,10 +71,19 @@ fn start() -> CallContext {
 }
 
 fn text(event: &ToAgent<'_>) -> Value {
-    match Dialect::telepath_v1().encode(event) {
-        AgentFrame::Text(text) => serde_json::from_str(&text).unwrap(),
-        AgentFrame::Binary(_) => panic!("events are text frames"),
+    let mut output = DialectOutput::default();
+    Dialect::telepath_v1().encode(event, Instant::now(), &mut output);
+    let frames: Vec<AgentFrame> = output.take_frames().collect();
+    match frames.as_slice() {
+        [AgentFrame::Text(text)] => serde_json::from_str(text).unwrap(),
+        other => panic!("events are text frames: {other:?}"),
     }
+}
+
+fn decode_text(text: &str) -> Result<FromAgent, AgentFault> {
+    let mut output = DialectOutput::default();
+    Dialect::telepath_v1().handle_text(text, Instant::now(), &mut output)?;
+    Ok(output.take_events().remove(0))
 }
 
 #[test]
@@ -80,13 +93,22 @@ fn every_event_to_the_agent_matches_the_schema() {
     let call = start();
     let prompted = CallContext { system_prompt: Some("Be kind.".into()), ..start() };
     let mark = MarkName::new("end".into()).unwrap();
-    let causes = [HangUpCause::AgentHangup, HangUpCause::MediaTimeout, HangUpCause::MaxDuration];
+    let causes = [
+        HangUpCause::AgentHangup,
+        HangUpCause::MediaTimeout,
+        HangUpCause::MaxDuration,
+        HangUpCause::ProviderError,
+    ];
     let faults = [
         AgentFault::NotAnEvent,
+        AgentFault::BadEvent,
+        AgentFault::BadAudio,
+        AgentFault::UnexpectedBinary,
         AgentFault::TooLong,
         AgentFault::BadMark,
         AgentFault::BadTransfer,
         AgentFault::BadDigits,
+        AgentFault::BadToolCall,
         AgentFault::TooManyMarks,
         AgentFault::PlayoutFull,
         AgentFault::DigitsNotSent,
@@ -139,9 +161,9 @@ fn every_event_from_the_agent_is_decoded_and_matches_the_schema() {
         (json!({"type": "send_dtmf", "digits": "1#"}), FromAgent::SendDtmf(digits)),
     ] {
         assert!(valid(&root, rule, &value), "{value}");
-        assert_eq!(Dialect::telepath_v1().decode_text(&value.to_string()), Ok(expected));
+        assert_eq!(decode_text(&value.to_string()), Ok(expected));
     }
-    assert_eq!(Dialect::telepath_v1().decode_text(r#"{"type":"from_the_future"}"#), Ok(FromAgent::Unknown));
+    assert_eq!(decode_text(r#"{"type":"from_the_future"}"#), Ok(FromAgent::Unknown));
 }
 
 #[test]
@@ -161,31 +183,23 @@ fn malformed_frames_are_rejected_with_their_fault() {
         (&format!(r#"{{"type":"send_dtmf","digits":"{digits}"}}"#), AgentFault::BadDigits),
         (&" ".repeat(MAX_TEXT + 1), AgentFault::TooLong),
     ] {
-        assert_eq!(Dialect::telepath_v1().decode_text(frame), Err(fault), "{frame:.60}");
+        assert_eq!(decode_text(frame), Err(fault), "{frame:.60}");
     }
 }
 
 #[test]
-fn audio_split_at_any_byte_is_reassembled() {
-    let samples: Vec<i16> = (0..999).map(|n| n * 31).collect();
-    let AgentFrame::Binary(bytes) = Dialect::telepath_v1().encode_audio(samples.iter().copied()) else {
-        panic!("audio is a binary frame")
-    };
-    for size in [1, 2, 3, 7, 320, 321] {
-        let mut dialect = Dialect::telepath_v1();
-        let mut decoded = Vec::new();
-        for chunk in bytes.chunks(size) {
-            decoded.extend(dialect.decode_audio(&[]));
-            decoded.extend(dialect.decode_audio(chunk));
-        }
-        assert_eq!(decoded, samples, "chunks of {size}");
-    }
+fn audio_is_a_binary_frame_of_pcm_at_8_khz() {
+    let mut dialect = Dialect::telepath_v1();
+    assert_eq!(dialect.formats(), AgentFormats::both(crate::audio_format::AudioFormat::pcm16(8000)));
+    assert_eq!(dialect.encode_audio(vec![1, 2]), AgentFrame::Binary(vec![1, 2]));
+    assert_eq!(dialect.binary_content(), BinaryContent::Audio);
+    assert!(dialect.is_ready());
 }
 
 proptest! {
     #[test]
     fn arbitrary_text_never_causes_a_panic(text in ".{0,200}") {
-        let _ = Dialect::telepath_v1().decode_text(&text);
+        let _ = decode_text(&text);
     }
 
     #[test]
@@ -193,6 +207,6 @@ proptest! {
         let mut text: Vec<char> = r#"{"type":"send_dtmf","digits":"12345"}"#.chars().collect();
         let at = at % text.len();
         text[at] = with;
-        let _ = Dialect::telepath_v1().decode_text(&text.iter().collect::<String>());
+        let _ = decode_text(&text.iter().collect::<String>());
     }
 }

@@ -1,7 +1,37 @@
 //! Inputs of play-out other than audio, and its outputs.
 
 use crate::rtp::{Datagram, RtpTimestamp, SequenceNumber, Ssrc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// One octet of an audio payload. In every codec of the carrier leg, an octet is 1/8000 of a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadOctet {
+    /// The octet as it is sent.
+    pub code: u8,
+    /// Its power: the square of the sample that it encodes.
+    pub power: u32,
+}
+
+impl PayloadOctet {
+    /// An octet that encodes a sample.
+    pub fn new(code: u8, sample: i16) -> Self {
+        let level = u32::from(sample.unsigned_abs());
+        Self { code, power: level * level }
+    }
+}
+
+/// A number that a dialect gives to an item of agent audio, such as one answer. Later items have higher numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ItemNumber(pub u64);
+
+/// How much of an item of agent audio the caller has heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemPlayback {
+    /// The item.
+    pub item: ItemNumber,
+    /// The part of its audio that was really played to the caller.
+    pub played: Duration,
+}
 
 /// The agent's name for a position in its audio.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,7 +2,8 @@
 //!
 //! When the queue is full, the newest audio is refused. The beginning of what the agent says is never dropped.
 
-use super::event::MarkName;
+use super::event::{ItemNumber, ItemPlayback, MarkName, PayloadOctet};
+use super::items::ItemTracker;
 use super::{MARK_LIMIT, TAIL_WAIT};
 use crate::codec::AudioCodec;
 use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES};
@@ -31,14 +32,16 @@ struct Mark {
 
 #[derive(Debug)]
 struct Tail {
-    samples: [i16; FRAME_SAMPLES],
+    payload: [u8; FRAME_SAMPLES],
     length: usize,
+    /// Sum of the powers of its octets.
+    energy: u64,
     read_at: Instant,
     /// A mark follows, so the utterance ends here and the tail is padded without waiting.
     marked: bool,
 }
 
-/// What became of pushed samples, in frames.
+/// What became of pushed audio, in frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Pushed {
     pub(super) accepted: u64,
@@ -58,6 +61,7 @@ pub(super) struct FrameQueue {
     pushed: u64,
     /// Frames that have left the queue: sent or cleared.
     left: u64,
+    items: ItemTracker,
     refusing: bool,
 }
 
@@ -68,10 +72,11 @@ impl FrameQueue {
             codec,
             frames: VecDeque::new(),
             limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1),
-            tail: Tail { samples: [0; FRAME_SAMPLES], length: 0, read_at: origin, marked: false },
+            tail: Tail { payload: [0; FRAME_SAMPLES], length: 0, energy: 0, read_at: origin, marked: false },
             marks: VecDeque::new(),
             pushed: 0,
             left: 0,
+            items: ItemTracker::default(),
             refusing: false,
         }
     }
@@ -79,20 +84,31 @@ impl FrameQueue {
     /// Changes the codec; queued audio is transcoded.
     pub(super) fn set_codec(&mut self, codec: AudioCodec) {
         if codec != self.codec {
-            for code in self.frames.iter_mut().flat_map(|frame| &mut frame.payload) {
+            let tail = &mut self.tail.payload[..self.tail.length];
+            let frames = self.frames.iter_mut().flat_map(|frame| &mut frame.payload);
+            for code in frames.chain(tail) {
                 *code = codec.encode(self.codec.decode(*code));
             }
         }
         self.codec = codec;
     }
 
-    pub(super) fn push(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) -> Pushed {
+    /// Queues the octets that `feed` passes to its argument. They belong to `item`.
+    pub(super) fn push(
+        &mut self,
+        item: Option<ItemNumber>,
+        now: Instant,
+        feed: impl FnOnce(&mut dyn FnMut(PayloadOctet)),
+    ) -> Pushed {
+        let start = self.end_position();
         let mut result = Pushed::default();
-        for sample in samples {
+        feed(&mut |octet| {
             if self.tail.length == 0 {
                 self.tail.read_at = now;
+                self.tail.energy = 0;
             }
-            self.tail.samples[self.tail.length] = sample;
+            self.tail.payload[self.tail.length] = octet.code;
+            self.tail.energy += u64::from(octet.power);
             self.tail.length += 1;
             self.tail.marked = false;
             if self.tail.length == FRAME_SAMPLES {
@@ -100,10 +116,27 @@ impl FrameQueue {
                 result.accepted += u64::from(accepted);
                 result.refused += u64::from(!accepted);
             }
-        }
+        });
+        self.items.note_pushed(item, start, self.end_position(), self.position());
         result.first_refusal = result.refused > 0 && !self.refusing;
         self.refusing |= result.refused > 0;
         result
+    }
+
+    /// The number of octets that have entered the queue.
+    fn end_position(&self) -> u64 {
+        self.pushed * FRAME_SAMPLES as u64 + self.tail.length as u64
+    }
+
+    /// The number of octets that have left the queue.
+    fn position(&self) -> u64 {
+        self.left * FRAME_SAMPLES as u64
+    }
+
+    /// What was played of the items in the queue, in order, and of the latest one. The last `pending` octets that left
+    /// the queue have not been played.
+    pub(super) fn playback(&self, pending: u64) -> Vec<ItemPlayback> {
+        self.items.playback(self.position().saturating_sub(pending))
     }
 
     /// Sets a mark after everything queued.
@@ -125,6 +158,7 @@ impl FrameQueue {
         let flushed = self.frames.len() as u64;
         self.left += flushed;
         self.frames.clear();
+        self.items.clear();
         let tail = u64::from(self.tail.length > 0);
         self.tail.length = 0;
         self.tail.marked = false;
@@ -173,7 +207,7 @@ impl FrameQueue {
 
     /// Completes the incomplete frame with silence.
     pub(super) fn pad_tail(&mut self, now: Instant) {
-        self.tail.samples[self.tail.length..].fill(0);
+        self.tail.payload[self.tail.length..].fill(self.codec.encode(0));
         self.complete_frame(now);
     }
 
@@ -186,15 +220,9 @@ impl FrameQueue {
             waiting.for_each(|mark| mark.position = self.pushed);
             return false;
         }
-        let mut payload = [0; FRAME_SAMPLES];
-        let mut energy = 0u64;
-        for (code, &sample) in payload.iter_mut().zip(&self.tail.samples) {
-            *code = self.codec.encode(sample);
-            let level = u64::from(sample.unsigned_abs());
-            energy += level * level;
-        }
-        let audible = energy / FRAME_SAMPLES as u64 >= AUDIBLE;
-        self.frames.push_back(Frame { payload, read_at: self.tail.read_at, pushed_at: now, audible });
+        let audible = self.tail.energy / FRAME_SAMPLES as u64 >= AUDIBLE;
+        let (payload, read_at) = (self.tail.payload, self.tail.read_at);
+        self.frames.push_back(Frame { payload, read_at, pushed_at: now, audible });
         self.pushed += 1;
         true
     }

@@ -1,0 +1,195 @@
+//! The agent's side of a bridge: its dialect, the conversion of audio, and the frames that wait for its socket.
+
+use super::agent_queue::AgentQueue;
+use super::early_audio::EarlyAudio;
+use super::output::{AgentOutput, WriteDirection, WriteToken};
+use super::tool_calls::ToolCalls;
+use super::transcoder::Transcoder;
+use crate::audio_format::AudioFormat;
+use crate::codec::AudioCodec;
+use crate::dialect::{AgentFault, Dialect, DialectOutput, FromAgent, ToAgent};
+use crate::media_clock::FRAME_SAMPLES;
+use crate::playout::PayloadOctet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct AgentSide {
+    dialect: Dialect,
+    /// Results of a received frame and of an event. Both are reused. The bridge sends events while it handles what was
+    /// received.
+    received: DialectOutput,
+    sent: DialectOutput,
+    transcoder: Transcoder,
+    pub(super) queue: AgentQueue,
+    early_audio: EarlyAudio,
+    pub(super) tool_calls: ToolCalls,
+    ready: bool,
+    /// Frames of the caller's audio that were dropped because the agent was not ready.
+    pub(super) dropped_early: u64,
+    /// Frames and events of the dialect beyond its bound.
+    pub(super) dropped_results: u64,
+}
+
+impl AgentSide {
+    pub(super) fn new(dialect: Dialect, leg: AudioCodec, queue_limit: Duration) -> Self {
+        Self {
+            transcoder: Transcoder::new(leg, dialect.formats()),
+            dialect,
+            received: DialectOutput::default(),
+            sent: DialectOutput::default(),
+            queue: AgentQueue::new(queue_limit),
+            early_audio: EarlyAudio::new(queue_limit),
+            tool_calls: ToolCalls::default(),
+            ready: false,
+            dropped_early: 0,
+            dropped_results: 0,
+        }
+    }
+
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The codec of the carrier leg.
+    pub(super) fn leg(&self) -> AudioCodec {
+        self.transcoder.leg()
+    }
+
+    /// Changes the codec of the carrier leg.
+    pub(super) fn set_leg(&mut self, leg: AudioCodec) {
+        self.early_audio.transcode(self.transcoder.leg(), leg);
+        self.transcoder.set_leg(leg);
+    }
+
+    /// Writes the frames of an event.
+    pub(super) fn send_event(&mut self, event: &ToAgent<'_>, now: Instant) {
+        self.dialect.encode(event, now, &mut self.sent);
+        self.finish();
+    }
+
+    /// Handles a text frame. Its events are in order; [`Self::finish_events`] takes them back.
+    pub(super) fn handle_text(
+        &mut self,
+        text: &str,
+        now: Instant,
+    ) -> (Vec<FromAgent>, Result<(), AgentFault>) {
+        let result = self.dialect.handle_text(text, now, &mut self.received);
+        for frame in self.received.take_frames() {
+            self.queue.push_event(frame);
+        }
+        (self.received.take_events(), result)
+    }
+
+    /// Ends the handling of events, whose audio is no longer needed.
+    pub(super) fn finish_events(&mut self, events: Vec<FromAgent>) {
+        self.dropped_results += self.received.reset();
+        self.received.reuse_events(events);
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.dialect.poll_timeout()
+    }
+
+    /// The deadline of the dialect, if any, has passed.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.dialect.poll_timeout().is_some_and(|due| now >= due) {
+            self.dialect.handle_timeout(now, &mut self.sent);
+            self.finish();
+        }
+    }
+
+    /// Notices that the agent has become ready, once. What the caller has said so far is passed on.
+    ///
+    /// # Errors
+    /// Returns a format of the agent that cannot be converted.
+    pub(super) fn check_ready(&mut self) -> Result<bool, AudioFormat> {
+        if self.ready || !self.dialect.is_ready() {
+            return Ok(false);
+        }
+        let formats = self.dialect.formats();
+        for format in [formats.to_agent, formats.from_agent] {
+            if !Transcoder::supports(format) {
+                return Err(format);
+            }
+        }
+        self.transcoder.set_formats(formats);
+        self.ready = true;
+        for payload in self.early_audio.take().chunks(FRAME_SAMPLES) {
+            self.queue_audio(payload, None);
+        }
+        Ok(true)
+    }
+
+    /// Audio from the caller, read at `arrival`.
+    pub(super) fn push_audio(&mut self, payload: &[u8], arrival: Instant) {
+        if self.ready {
+            self.queue_audio(
+                payload,
+                Some(WriteToken { read_at: arrival, direction: WriteDirection::ToAgent }),
+            );
+        } else {
+            self.dropped_early += self.early_audio.push(payload.iter().copied());
+        }
+    }
+
+    /// Silence in place of missing audio of the caller, at most one frame.
+    pub(super) fn push_silence(&mut self, samples: usize) {
+        if self.ready {
+            let audio = self.transcoder.silence_for_agent(samples);
+            let frame = self.dialect.encode_audio(audio);
+            self.queue.push_audio(frame, samples as u64, None);
+        } else {
+            let silence = self.transcoder.leg().encode(0);
+            self.dropped_early += self.early_audio.push(std::iter::repeat_n(silence, samples));
+        }
+    }
+
+    fn queue_audio(&mut self, payload: &[u8], token: Option<WriteToken>) {
+        let audio = self.transcoder.convert_for_agent(payload);
+        let frame = self.dialect.encode_audio(audio);
+        self.queue.push_audio(frame, payload.len() as u64, token);
+    }
+
+    /// The samples of a payload from the caller.
+    pub(super) fn decode<'a>(&self, payload: &'a [u8]) -> impl Iterator<Item = i16> + Clone + use<'a> {
+        self.transcoder.decode(payload)
+    }
+
+    /// Converts audio of [`FromAgent::Audio`] for the caller.
+    pub(super) fn convert(&mut self, bytes: Range<usize>, sink: &mut dyn FnMut(PayloadOctet)) {
+        self.transcoder.convert_for_caller(self.received.audio(bytes), sink);
+    }
+
+    /// Converts audio of a binary frame for the caller.
+    pub(super) fn convert_bytes(&mut self, bytes: &[u8], sink: &mut dyn FnMut(PayloadOctet)) {
+        self.transcoder.convert_for_caller(bytes, sink);
+    }
+
+    /// How many frames of 20 ms this many bytes from the agent are.
+    pub(super) fn frames_of(&self, bytes: usize) -> u64 {
+        self.transcoder.frames_from_agent(bytes)
+    }
+
+    /// Queued agent audio was flushed, so what follows does not continue it.
+    pub(super) fn flush(&mut self) {
+        self.transcoder.flush();
+    }
+
+    pub(super) fn pop(&mut self) -> Option<AgentOutput> {
+        self.queue.pop()
+    }
+
+    /// Queues the frames of an event, which causes no events for the bridge.
+    fn finish(&mut self) {
+        for frame in self.sent.take_frames() {
+            self.queue.push_event(frame);
+        }
+        self.dropped_results += self.sent.reset();
+    }
+}

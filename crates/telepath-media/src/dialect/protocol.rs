@@ -1,0 +1,74 @@
+//! What each dialect implements.
+
+use super::fault::AgentFault;
+use super::frame::{AgentFrame, BinaryContent, DialectOutput};
+use super::to_agent::ToAgent;
+use crate::audio_format::AgentFormats;
+use std::fmt::Debug;
+use std::time::Instant;
+
+/// Who decides when the caller speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnDetection {
+    /// The provider reports start and end of the caller's speech, and interruptions.
+    Provider,
+    /// The built-in detector measures turns, and the provider reports interruptions.
+    ProviderInterrupts,
+    /// The built-in detector. The agent, or the bridge for it, clears queued audio.
+    BuiltIn,
+}
+
+/// How the end of the agent's connection is to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseMeaning {
+    /// The agent has ended the conversation.
+    Hangup,
+    /// The agent has failed.
+    Failure,
+}
+
+/// The wire protocol of one connection, with its state.
+pub(super) trait Protocol: Debug + Send + Sync {
+    /// The WebSocket subprotocol to request.
+    fn subprotocol(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the agent accepts audio.
+    fn is_ready(&self) -> bool;
+
+    /// The formats of the audio; final once the agent is ready.
+    fn formats(&self) -> AgentFormats;
+
+    /// Who decides when the caller speaks.
+    fn turn_detection(&self) -> TurnDetection;
+
+    /// What binary frames contain.
+    fn binary_content(&self) -> BinaryContent {
+        BinaryContent::Nothing
+    }
+
+    /// What it means that the agent closes the WebSocket with this code (RFC 6455 section 7.4).
+    fn close_meaning(&self, code: Option<u16>) -> CloseMeaning;
+
+    /// Writes the frames of an event, if the dialect has any for it.
+    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput);
+
+    /// A frame of the caller's audio, in the format of [`Self::formats`].
+    fn encode_audio(&mut self, audio: Vec<u8>) -> AgentFrame;
+
+    /// Handles a text frame.
+    ///
+    /// # Errors
+    /// Returns why the frame, or a part of it, was not carried out.
+    fn handle_text(&mut self, text: &str, now: Instant, output: &mut DialectOutput)
+    -> Result<(), AgentFault>;
+
+    /// When to call [`Self::handle_timeout`].
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline of [`Self::poll_timeout`] has passed.
+    fn handle_timeout(&mut self, _now: Instant, _output: &mut DialectOutput) {}
+}
