@@ -33,11 +33,12 @@ impl AudioFormat {
         Self { encoding: AudioEncoding::Pcm16, rate }
     }
 
-    /// The format whose bytes are those of the codec, so that audio passes through unchanged.
-    pub const fn of_codec(codec: AudioCodec) -> Self {
+    /// The format whose bytes are those of the codec, so that audio passes through unchanged; `None` if no agent format is
+    /// like the codec.
+    pub const fn same_as(codec: AudioCodec) -> Option<Self> {
         match codec {
-            AudioCodec::Pcmu => Self::PCMU,
-            AudioCodec::Pcma => Self::PCMA,
+            AudioCodec::Pcmu => Some(Self::PCMU),
+            AudioCodec::Pcma => Some(Self::PCMA),
         }
     }
 

@@ -8,6 +8,9 @@ mod call_context;
 mod fault;
 mod frame;
 mod from_agent;
+mod json;
+mod keypad;
+mod openai;
 mod protocol;
 mod provider_error;
 mod settings;
@@ -21,12 +24,13 @@ pub use frame::{AgentFrame, AgentMessage, BinaryContent, DialectOutput, MAX_RESU
 pub use from_agent::{FromAgent, TransferTarget};
 pub use protocol::{CloseMeaning, TurnDetection};
 pub use provider_error::ProviderError;
-pub use settings::DialectConfig;
+pub use settings::{DialectConfig, OpenAiSettings};
 pub use telepath_v1::{MAX_TEXT, SUBPROTOCOL};
 pub use to_agent::ToAgent;
 pub use tools::{MAX_TOOL_ARGUMENTS, MAX_TOOL_NAME, ToolCall, ToolCallId, ToolDefinition, ToolResult};
 
 use crate::audio_format::AgentFormats;
+use openai::OpenAi;
 use protocol::Protocol;
 use std::time::Instant;
 use telepath_v1::TelepathV1;
@@ -40,6 +44,7 @@ impl Dialect {
     pub fn new(config: DialectConfig) -> Self {
         Self(match config {
             DialectConfig::TelepathV1 => Box::new(TelepathV1),
+            DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),
         })
     }
 

@@ -4,12 +4,14 @@ mod conversation;
 mod digits;
 mod flow;
 mod liveness;
+mod openai;
 mod playout;
+mod provider;
 mod restarts;
 
 use super::*;
 use crate::codec::AudioCodec;
-use crate::dialect::{AgentFrame, CallContext, Dialect};
+use crate::dialect::{AgentFrame, CallContext, Dialect, ProviderError, ToolCall};
 use crate::playout::StreamStart;
 use crate::rtp::{PayloadType, PayloadTypes, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 use crate::sdp::MediaDirection;
@@ -87,8 +89,11 @@ pub(super) struct TestBridge {
     /// What the provider said about the end.
     pub detail: Option<String>,
     pub transfers: Vec<String>,
-    /// Readiness, tool calls and errors of the provider.
-    pub other: Vec<Output>,
+    pub became_ready: u32,
+    pub tool_calls: Vec<ToolCall>,
+    pub cancelled_tool_calls: Vec<ToolCallId>,
+    /// Errors that did not end the call.
+    pub provider_errors: Vec<ProviderError>,
 }
 
 impl TestBridge {
@@ -107,7 +112,10 @@ impl TestBridge {
             hang_up: None,
             detail: None,
             transfers: Vec::new(),
-            other: Vec::new(),
+            became_ready: 0,
+            tool_calls: Vec::new(),
+            cancelled_tool_calls: Vec::new(),
+            provider_errors: Vec::new(),
         };
         test.collect();
         test
@@ -135,10 +143,10 @@ impl TestBridge {
                     self.detail = detail;
                 }
                 Output::Transfer { target } => self.transfers.push(target.as_str().to_owned()),
-                other @ (Output::AgentReady
-                | Output::ToolCall(_)
-                | Output::ToolCallCancelled(_)
-                | Output::ProviderError(_)) => self.other.push(other),
+                Output::AgentReady => self.became_ready += 1,
+                Output::ToolCall(call) => self.tool_calls.push(call),
+                Output::ToolCallCancelled(id) => self.cancelled_tool_calls.push(id),
+                Output::ProviderError(error) => self.provider_errors.push(error),
             }
         }
         while let Some(AgentOutput { frame, token, .. }) = self.bridge.poll_agent() {

@@ -1,5 +1,7 @@
 //! Tool calls: functions that an agent asks the gateway to call.
 
+use serde_json::{Value, json};
+
 /// Maximum length of the identifier and of the name of a tool call, in bytes.
 pub const MAX_TOOL_NAME: usize = 256;
 /// Maximum length of the arguments of a tool call, in bytes.
@@ -70,4 +72,14 @@ pub struct ToolDefinition {
     pub description: String,
     /// A JSON Schema of its arguments, as JSON text.
     pub parameters: String,
+}
+
+impl ToolDefinition {
+    /// The schema of the arguments, or one that permits any if it is not a JSON object.
+    pub(super) fn parameters_object(&self) -> Value {
+        serde_json::from_str(&self.parameters)
+            .ok()
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({"type": "object", "properties": {}}))
+    }
 }
