@@ -17,6 +17,7 @@ mod settings;
 mod telepath_v1;
 mod to_agent;
 mod tools;
+mod twilio;
 
 pub use call_context::{CallContext, StopReason};
 pub use fault::AgentFault;
@@ -28,12 +29,14 @@ pub use settings::{DialectConfig, OpenAiSettings};
 pub use telepath_v1::{MAX_TEXT, SUBPROTOCOL};
 pub use to_agent::ToAgent;
 pub use tools::{MAX_TOOL_ARGUMENTS, MAX_TOOL_NAME, ToolCall, ToolCallId, ToolDefinition, ToolResult};
+pub use twilio::twilio_call_sid;
 
 use crate::audio_format::AgentFormats;
 use openai::OpenAi;
 use protocol::Protocol;
 use std::time::Instant;
 use telepath_v1::TelepathV1;
+use twilio::Twilio;
 
 /// The dialect of one connection, with its state.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl Dialect {
     pub fn new(config: DialectConfig) -> Self {
         Self(match config {
             DialectConfig::TelepathV1 => Box::new(TelepathV1),
+            DialectConfig::Twilio => Box::new(Twilio::default()),
             DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),
         })
     }
@@ -71,6 +75,11 @@ impl Dialect {
     /// Who decides when the caller speaks.
     pub fn turn_detection(&self) -> TurnDetection {
         self.0.turn_detection()
+    }
+
+    /// The length of every audio frame in bytes, if the provider expects one.
+    pub fn audio_chunk(&self) -> Option<usize> {
+        self.0.audio_chunk()
     }
 
     /// What binary frames contain.

@@ -23,6 +23,8 @@ pub(super) struct AgentSide {
     transcoder: Transcoder,
     pub(super) queue: AgentQueue,
     early_audio: EarlyAudio,
+    /// The beginning of an audio frame, if all frames must have the same length.
+    partial: Vec<u8>,
     pub(super) tool_calls: ToolCalls,
     ready: bool,
     /// Frames of the caller's audio that were dropped because the agent was not ready.
@@ -40,6 +42,7 @@ impl AgentSide {
             sent: DialectOutput::default(),
             queue: AgentQueue::new(queue_limit),
             early_audio: EarlyAudio::new(queue_limit),
+            partial: Vec::new(),
             tool_calls: ToolCalls::default(),
             ready: false,
             dropped_early: 0,
@@ -142,8 +145,7 @@ impl AgentSide {
     pub(super) fn push_silence(&mut self, samples: usize) {
         if self.ready {
             let audio = self.transcoder.silence_for_agent(samples);
-            let frame = self.dialect.encode_audio(audio);
-            self.queue.push_audio(frame, samples as u64, None);
+            self.queue_frame(audio, samples as u64, None);
         } else {
             let silence = self.transcoder.leg().encode(0);
             self.dropped_early += self.early_audio.push(std::iter::repeat_n(silence, samples));
@@ -152,8 +154,25 @@ impl AgentSide {
 
     fn queue_audio(&mut self, payload: &[u8], token: Option<WriteToken>) {
         let audio = self.transcoder.convert_for_agent(payload);
-        let frame = self.dialect.encode_audio(audio);
-        self.queue.push_audio(frame, payload.len() as u64, token);
+        self.queue_frame(audio, payload.len() as u64, token);
+    }
+
+    /// Queues audio of this many samples of the carrier leg, in frames of the length that the dialect wants.
+    fn queue_frame(&mut self, audio: Vec<u8>, samples: u64, token: Option<WriteToken>) {
+        let Some(length) = self.dialect.audio_chunk() else {
+            let frame = self.dialect.encode_audio(audio);
+            return self.queue.push_audio(frame, samples, token);
+        };
+        let samples = samples * length as u64 / (audio.len() as u64).max(1);
+        if self.partial.is_empty() && audio.len() == length {
+            let frame = self.dialect.encode_audio(audio);
+            return self.queue.push_audio(frame, samples, token);
+        }
+        self.partial.extend(audio);
+        while self.partial.len() >= length {
+            let frame = self.dialect.encode_audio(self.partial.drain(..length).collect());
+            self.queue.push_audio(frame, samples, token);
+        }
     }
 
     /// The samples of a payload from the caller.

@@ -8,6 +8,7 @@ mod openai;
 mod playout;
 mod provider;
 mod restarts;
+mod twilio;
 
 use super::*;
 use crate::codec::AudioCodec;

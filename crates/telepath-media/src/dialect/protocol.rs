@@ -43,6 +43,12 @@ pub(super) trait Protocol: Debug + Send + Sync {
     /// Who decides when the caller speaks.
     fn turn_detection(&self) -> TurnDetection;
 
+    /// The length of every audio frame in bytes, if the provider expects one; otherwise frames are as long as the caller's
+    /// packets.
+    fn audio_chunk(&self) -> Option<usize> {
+        None
+    }
+
     /// What binary frames contain.
     fn binary_content(&self) -> BinaryContent {
         BinaryContent::Nothing

@@ -8,6 +8,8 @@ use super::tools::ToolDefinition;
 pub enum DialectConfig {
     /// `telepath.v1`.
     TelepathV1,
+    /// The wire of Twilio Media Streams.
+    Twilio,
     /// The OpenAI Realtime API.
     OpenAi(OpenAiSettings),
 }
