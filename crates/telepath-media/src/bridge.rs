@@ -146,6 +146,28 @@ impl CallBridge {
         }
     }
 
+    /// The agent has closed its socket with this code (RFC 6455 section 7.4); `None` if the connection was lost. The call
+    /// ends: at once, or when the queued audio was played, if this is how the agent hangs up.
+    pub fn handle_agent_closed(&mut self, code: Option<u16>, now: Instant) {
+        if self.state.is_over() {
+            return;
+        }
+        match self.state.agent.dialect().close_meaning(code) {
+            CloseMeaning::Hangup => self.end(HangUpCause::AgentHangup, None, now),
+            CloseMeaning::HangupAfterPlayOut => {
+                self.state.agent.close();
+                self.hang_up_after_playout(now);
+            }
+            CloseMeaning::Failure => {
+                let detail = code.map_or_else(
+                    || "the connection to the agent was lost".to_owned(),
+                    |code| format!("the agent closed the WebSocket with code {code}"),
+                );
+                self.end(HangUpCause::ProviderError, Some(detail), now);
+            }
+        }
+    }
+
     /// The result of [`Output::ToolCall`]: what the tool returned, or why it failed. A result of more than
     /// [`MAX_TOOL_RESULT`] bytes is replaced by an error, and one that nobody waits for is ignored.
     pub fn handle_tool_result(&mut self, id: &ToolCallId, output: Result<String, String>, now: Instant) {
@@ -186,6 +208,7 @@ impl CallBridge {
         self.state.agent.handle_timeout(now);
         self.flush_on_barge_in(now);
         self.run_playout(now);
+        self.hang_up_after_playout(now);
         if let Some((_, cause)) = self.state.deadline(&self.limits).filter(|&(due, _)| now >= due) {
             self.end(cause, None, now);
         }
@@ -231,11 +254,6 @@ impl CallBridge {
     /// otherwise the agent is ready as soon as its socket is open.
     pub fn is_agent_ready(&self) -> bool {
         self.state.agent.is_ready()
-    }
-
-    /// What it means that the agent closes the WebSocket with this code (RFC 6455 section 7.4).
-    pub fn close_meaning(&self, code: Option<u16>) -> CloseMeaning {
-        self.state.agent.dialect().close_meaning(code)
     }
 
     #[cfg(test)]
@@ -298,6 +316,13 @@ impl CallBridge {
         if self.state.finish(cause.stop_reason(), now) {
             self.close_playout(now);
             self.state.push_output(Output::HangUp { cause, detail });
+        }
+    }
+
+    /// Ends the call if the agent has hung up and nothing is left to play.
+    fn hang_up_after_playout(&mut self, now: Instant) {
+        if self.state.agent.is_closed() && !self.playout.has_audio(now) {
+            self.end(HangUpCause::AgentHangup, None, now);
         }
     }
 

@@ -5,6 +5,7 @@
 //! [`DialectOutput`]; audio stays bytes in the format of the provider, so that G.711 can pass through unchanged.
 
 mod call_context;
+mod elevenlabs;
 mod fault;
 mod frame;
 mod from_agent;
@@ -25,13 +26,14 @@ pub use frame::{AgentFrame, AgentMessage, BinaryContent, DialectOutput, MAX_RESU
 pub use from_agent::{FromAgent, TransferTarget};
 pub use protocol::{CloseMeaning, TurnDetection};
 pub use provider_error::ProviderError;
-pub use settings::{DialectConfig, OpenAiSettings};
+pub use settings::{DialectConfig, ElevenLabsSettings, OpenAiSettings};
 pub use telepath_v1::{MAX_TEXT, SUBPROTOCOL};
 pub use to_agent::ToAgent;
 pub use tools::{MAX_TOOL_ARGUMENTS, MAX_TOOL_NAME, ToolCall, ToolCallId, ToolDefinition, ToolResult};
 pub use twilio::twilio_call_sid;
 
 use crate::audio_format::AgentFormats;
+use elevenlabs::ElevenLabs;
 use openai::OpenAi;
 use protocol::Protocol;
 use std::time::Instant;
@@ -48,6 +50,7 @@ impl Dialect {
         Self(match config {
             DialectConfig::TelepathV1 => Box::new(TelepathV1),
             DialectConfig::Twilio => Box::new(Twilio::default()),
+            DialectConfig::ElevenLabs(settings) => Box::new(ElevenLabs::new(settings)),
             DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),
         })
     }

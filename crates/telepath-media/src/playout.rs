@@ -210,6 +210,11 @@ impl PlayOut {
         Some(mark.map_or(clock, |mark| mark.min(clock)))
     }
 
+    /// Whether audio is queued or the last packet is still being played.
+    pub fn has_audio(&self, now: Instant) -> bool {
+        self.is_ready() || self.queue.tail_read_at().is_some() || self.last_end.is_some_and(|end| now < end)
+    }
+
     #[cfg(test)]
     pub(crate) fn queued(&self) -> Duration {
         FRAME_DURATION * u32::try_from(self.queue.len()).unwrap_or(u32::MAX)

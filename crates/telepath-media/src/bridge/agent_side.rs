@@ -27,6 +27,7 @@ pub(super) struct AgentSide {
     partial: Vec<u8>,
     pub(super) tool_calls: ToolCalls,
     ready: bool,
+    closed: bool,
     /// Frames of the caller's audio that were dropped because the agent was not ready.
     pub(super) dropped_early: u64,
     /// Frames and events of the dialect beyond its bound.
@@ -45,6 +46,7 @@ impl AgentSide {
             partial: Vec::new(),
             tool_calls: ToolCalls::default(),
             ready: false,
+            closed: false,
             dropped_early: 0,
             dropped_results: 0,
         }
@@ -56,6 +58,15 @@ impl AgentSide {
 
     pub(super) fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// The agent has closed its socket, and what it said last is still played.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// The codec of the carrier leg.

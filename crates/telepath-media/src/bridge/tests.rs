@@ -2,6 +2,7 @@
 
 mod conversation;
 mod digits;
+mod elevenlabs;
 mod flow;
 mod liveness;
 mod openai;

@@ -21,8 +21,10 @@ pub enum TurnDetection {
 /// How the end of the agent's connection is to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseMeaning {
-    /// The agent has ended the conversation.
+    /// The agent has ended the conversation, and queued audio is no longer wanted.
     Hangup,
+    /// The agent has ended the conversation. What it said last is still to be played.
+    HangupAfterPlayOut,
     /// The agent has failed.
     Failure,
 }

@@ -12,6 +12,8 @@ pub enum DialectConfig {
     Twilio,
     /// The OpenAI Realtime API.
     OpenAi(OpenAiSettings),
+    /// `ElevenLabs` Agents.
+    ElevenLabs(ElevenLabsSettings),
 }
 
 /// Settings of the OpenAI Realtime API. The model is a parameter of the URL.
@@ -23,4 +25,18 @@ pub struct OpenAiSettings {
     pub greeting: Option<String>,
     /// Tools that the model may call.
     pub tools: Vec<ToolDefinition>,
+}
+
+/// Settings of `ElevenLabs` Agents. The agent is a parameter of the URL, and everything else is configured in the agent.
+/// What is set here overrides it, which the agent has to permit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ElevenLabsSettings {
+    /// What the agent says first.
+    pub first_message: Option<String>,
+    /// The voice.
+    pub voice_id: Option<String>,
+    /// The language, such as `de`.
+    pub language: Option<String>,
+    /// Whether to ask for the calls of client tools, which an agent does not send by default.
+    pub client_tools: bool,
 }

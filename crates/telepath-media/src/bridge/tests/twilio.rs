@@ -148,12 +148,18 @@ fn clear_flushes_and_returns_all_pending_marks() {
 
 #[test]
 fn the_agent_that_closes_the_socket_hangs_up_and_one_that_fails_does_not() {
-    let test = call(AudioCodec::Pcmu);
-    for code in [1000, 1001, 1005, 4000] {
-        assert_eq!(test.bridge.close_meaning(Some(code)), CloseMeaning::Hangup, "{code}");
-    }
-    for code in [None, Some(1011), Some(1002)] {
-        assert_eq!(test.bridge.close_meaning(code), CloseMeaning::Failure, "{code:?}");
+    for (code, cause) in [
+        (Some(1000), HangUpCause::AgentHangup),
+        (Some(1005), HangUpCause::AgentHangup),
+        (Some(4000), HangUpCause::AgentHangup),
+        (Some(1011), HangUpCause::ProviderError),
+        (None, HangUpCause::ProviderError),
+    ] {
+        let mut test = call(AudioCodec::Pcmu);
+        media(&mut test, &[0x21; 1600]);
+        test.bridge.handle_agent_closed(code, test.now);
+        test.collect();
+        assert_eq!(test.hang_up, Some(cause), "{code:?}");
     }
 }
 

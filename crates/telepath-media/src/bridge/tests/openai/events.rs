@@ -153,8 +153,10 @@ fn a_socket_that_drops_in_the_middle_of_an_item_is_a_failure() {
     begin_response(&mut test, "r1");
     audio(&mut test, "r1", "i1", &[0x20; 8000]);
     test.run_for(ms(100));
-    assert_eq!(test.bridge.close_meaning(Some(1001)), CloseMeaning::Failure);
-    test.bridge.handle_stop(StopReason("ai_provider_error"), test.now);
+    test.bridge.handle_agent_closed(Some(1001), test.now);
+    test.collect();
+    assert_eq!(test.hang_up, Some(HangUpCause::ProviderError));
+    assert_eq!(test.detail.as_deref(), Some("the agent closed the WebSocket with code 1001"));
     test.run_for(Duration::from_secs(1));
     assert_eq!(test.packets.len(), 6, "nothing is sent after the end");
     assert!(sent(&mut test).is_empty());
