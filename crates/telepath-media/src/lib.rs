@@ -13,6 +13,7 @@ pub mod codec;
 pub mod dialect;
 pub mod dtmf;
 pub mod g711;
+pub mod g722;
 pub mod histogram;
 pub mod media_clock;
 pub mod playout;
