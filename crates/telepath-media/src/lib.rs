@@ -17,6 +17,7 @@ pub mod g722;
 pub mod histogram;
 pub mod media_clock;
 pub mod playout;
+pub mod resample;
 pub mod rtp;
 pub mod sdp;
 #[cfg(test)]
