@@ -11,6 +11,7 @@ use crate::{Effort, calls, cluster, flood, pages, proxies, requests, scale, sip_
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Stages,
+    Codecs,
     Flood,
     Requests,
     Proxies,
@@ -24,8 +25,9 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order of the table.
-    pub(crate) const ALL: [Part; 10] = [
+    pub(crate) const ALL: [Part; 11] = [
         Part::Stages,
+        Part::Codecs,
         Part::Flood,
         Part::Requests,
         Part::Proxies,
@@ -40,6 +42,7 @@ impl Part {
     const fn name(self) -> &'static str {
         match self {
             Part::Stages => "stages",
+            Part::Codecs => "codecs",
             Part::Flood => "flood",
             Part::Requests => "requests",
             Part::Proxies => "proxies",
@@ -71,6 +74,7 @@ impl Part {
     ) -> anyhow::Result<()> {
         match self {
             Part::Stages => stages::measure(table),
+            Part::Codecs => stages::measure_codecs(table),
             Part::Flood => flood::measure(table),
             Part::Requests => requests::measure(table, effort, scratch).await,
             Part::Proxies => proxies::measure(table, effort, scratch).await,

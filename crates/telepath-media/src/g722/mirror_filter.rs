@@ -2,9 +2,9 @@
 //! 6.2.2).
 
 use super::SAMPLES_PER_BYTE;
-use super::tables::MIRROR;
+use super::tables::{MIRROR_EVEN, MIRROR_ODD};
 
-const TAPS: usize = MIRROR.len();
+const TAPS: usize = MIRROR_ODD.len();
 
 /// The newest samples of one phase of a filter, oldest first.
 type Delay = [i16; TAPS];
@@ -14,14 +14,9 @@ fn push(delay: &mut Delay, sample: i16) {
     delay[TAPS - 1] = sample;
 }
 
-/// The output of the half of the filter with the even coefficients.
-fn even_half(delay: &Delay) -> i32 {
-    MIRROR.iter().zip(delay.iter().rev()).map(|(&coefficient, &sample)| coefficient * i32::from(sample)).sum()
-}
-
-/// The output of the half with the odd coefficients, which are the even ones in reverse order.
-fn odd_half(delay: &Delay) -> i32 {
-    MIRROR.iter().zip(delay).map(|(&coefficient, &sample)| coefficient * i32::from(sample)).sum()
+/// The output of one half of a filter, whose coefficients are in the order of the samples.
+fn half(coefficients: &[i16; TAPS], delay: &Delay) -> i32 {
+    coefficients.iter().zip(delay).map(|(&c, &sample)| i32::from(c) * i32::from(sample)).sum()
 }
 
 /// The filter of the encoder: two samples at 16 kHz to one of each band.
@@ -41,7 +36,7 @@ impl Analysis {
         push(&mut self.first, first);
         push(&mut self.second, second);
         // The coefficients of one half add up to 6472 in magnitude, so the results are within 25,888.
-        let (even, odd) = (even_half(&self.second), odd_half(&self.first));
+        let (even, odd) = (half(&MIRROR_EVEN, &self.second), half(&MIRROR_ODD, &self.first));
         (((even + odd) >> 14) as i16, ((even - odd) >> 14) as i16)
     }
 }
@@ -59,7 +54,7 @@ impl Synthesis {
         // Neither can overflow: both are within 15 bits.
         push(&mut self.difference, low - high);
         push(&mut self.sum, low + high);
-        [even_half(&self.difference), odd_half(&self.sum)]
+        [half(&MIRROR_EVEN, &self.difference), half(&MIRROR_ODD, &self.sum)]
             .map(|value| (value >> 11).clamp(i16::MIN.into(), i16::MAX.into()) as i16)
     }
 }

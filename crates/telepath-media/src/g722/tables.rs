@@ -2,9 +2,10 @@
 //!
 //! Scale factors and quantizer values are fractions of 2^15, logarithms of scale factors of 2^11.
 
-/// The 24 coefficients of the quadrature mirror filters (table 11/G.722): even ones here, and the odd ones are the same
-/// in reverse order, because the filter is symmetric. Fractions of 2^13.
-pub(super) const MIRROR: [i32; 12] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
+/// The 24 coefficients of the quadrature mirror filters (table 11/G.722), fractions of 2^13, each half in the order of the
+/// samples it is applied to, the oldest first. The filter is symmetric, so one half is the other in reverse.
+pub(super) const MIRROR_ODD: [i16; 12] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
+pub(super) const MIRROR_EVEN: [i16; 12] = [-11, 53, -156, 362, -805, 3876, 951, -210, 32, 12, -11, 3];
 
 /// Q6: the decision levels of the lower quantizer, as multiples of the scale factor; the first is zero.
 pub(super) const LOWER_LEVELS: [i32; 30] = [
