@@ -225,7 +225,7 @@ pub struct CreateTrunk {
     /// Maximum length of a call in seconds, 1–86400.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_call_seconds: Option<u32>,
-    /// `PCMU` and `PCMA` in order of preference.
+    /// `PCMU`, `PCMA` and `G722` in order of preference.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Codec>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codecs: Option<Vec<String>>,

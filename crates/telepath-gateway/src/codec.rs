@@ -8,6 +8,7 @@ pub(crate) fn to_media(codec: Codec) -> AudioCodec {
     match codec {
         Codec::Pcmu => AudioCodec::Pcmu,
         Codec::Pcma => AudioCodec::Pcma,
+        Codec::G722 => AudioCodec::G722,
     }
 }
 
@@ -15,5 +16,6 @@ pub(crate) fn to_core(codec: AudioCodec) -> Codec {
     match codec {
         AudioCodec::Pcmu => Codec::Pcmu,
         AudioCodec::Pcma => Codec::Pcma,
+        AudioCodec::G722 => Codec::G722,
     }
 }

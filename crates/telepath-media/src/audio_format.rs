@@ -1,6 +1,8 @@
-//! Formats of the audio on an agent's WebSocket: mono, 16-bit PCM or G.711, at the sampling rate of the provider.
+//! Formats of the audio on an agent's WebSocket and inside the bridge: mono, 16-bit PCM or G.711, at a sampling rate.
 
 use crate::codec::AudioCodec;
+use crate::g711;
+use crate::media_clock::{FRAME_SAMPLES, SAMPLE_RATE};
 
 /// How a sample is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,6 +13,45 @@ pub enum AudioEncoding {
     Pcmu,
     /// G.711 A-law, 8 kHz.
     Pcma,
+}
+
+impl AudioEncoding {
+    /// Bytes of one sample.
+    pub const fn bytes_per_sample(self) -> usize {
+        match self {
+            Self::Pcm16 => 2,
+            Self::Pcmu | Self::Pcma => 1,
+        }
+    }
+
+    /// The samples of audio in this encoding; an incomplete sample at the end is left out.
+    pub fn samples(self, audio: &[u8]) -> impl Iterator<Item = i16> + Clone + use<'_> {
+        audio.chunks_exact(self.bytes_per_sample()).map(move |sample| match (self, sample) {
+            (Self::Pcm16, &[low, high]) => i16::from_le_bytes([low, high]),
+            (Self::Pcmu, &[code]) => g711::mu_decode(code),
+            (Self::Pcma, &[code]) => g711::a_decode(code),
+            (Self::Pcm16 | Self::Pcmu | Self::Pcma, _) => 0,
+        })
+    }
+
+    /// The first byte of a silent sample; the other one, if any, is equal.
+    pub fn silence(self) -> u8 {
+        match self {
+            Self::Pcm16 => 0,
+            Self::Pcmu => g711::mu_encode(0),
+            Self::Pcma => g711::a_encode(0),
+        }
+    }
+
+    /// Appends samples in this encoding.
+    pub fn append(self, samples: impl IntoIterator<Item = i16>, audio: &mut Vec<u8>) {
+        let samples = samples.into_iter();
+        match self {
+            Self::Pcm16 => audio.extend(samples.flat_map(i16::to_le_bytes)),
+            Self::Pcmu => audio.extend(samples.map(g711::mu_encode)),
+            Self::Pcma => audio.extend(samples.map(g711::a_encode)),
+        }
+    }
 }
 
 /// Encoding and sampling rate of an audio stream.
@@ -39,7 +80,38 @@ impl AudioFormat {
         match codec {
             AudioCodec::Pcmu => Some(Self::PCMU),
             AudioCodec::Pcma => Some(Self::PCMA),
+            AudioCodec::G722 => None,
         }
+    }
+
+    /// The format of a carrier leg's audio inside the bridge. G.711 stays as it is, so that it can pass through. G.722 is
+    /// decoded when it arrives and encoded when it is sent, because its coders must see exactly what was on the wire.
+    pub const fn of_leg(codec: AudioCodec) -> Self {
+        match codec {
+            AudioCodec::Pcmu => Self::PCMU,
+            AudioCodec::Pcma => Self::PCMA,
+            AudioCodec::G722 => Self::pcm16(16_000),
+        }
+    }
+
+    /// Bytes per tick of the RTP clock, 1/8000 of a second, for a format of [`Self::of_leg`].
+    pub const fn bytes_per_tick(self) -> usize {
+        (self.bytes_per_second() / SAMPLE_RATE) as usize
+    }
+
+    /// Bytes of a frame of 20 ms, for a format of [`Self::of_leg`].
+    pub const fn frame_bytes(self) -> usize {
+        self.bytes_per_tick() * FRAME_SAMPLES
+    }
+
+    /// The samples of audio in this format.
+    pub fn samples(self, audio: &[u8]) -> impl Iterator<Item = i16> + Clone + use<'_> {
+        self.encoding.samples(audio)
+    }
+
+    /// Appends silence of this many ticks of the RTP clock, for a format of [`Self::of_leg`].
+    pub fn append_silence(self, ticks: usize, audio: &mut Vec<u8>) {
+        audio.resize(audio.len() + ticks * self.bytes_per_tick(), self.encoding.silence());
     }
 
     /// Bytes per second.

@@ -1,8 +1,9 @@
 //! The audio codecs of the carrier leg and their names in SDP.
 //!
-//! Both are G.711 at 8 kHz with one byte per sample, so the length of a payload is its duration in samples.
+//! The RTP clock of all of them is 8 kHz and a payload has one byte per tick, so the length of a payload is its duration.
+//! This includes G.722: it samples at 16 kHz, but RFC 3551 section 4.5.2 keeps the clock rate that was once assigned by
+//! mistake, and one byte holds two samples.
 
-use crate::g711;
 use crate::rtp::PayloadType;
 
 /// An audio codec of the carrier leg.
@@ -12,17 +13,23 @@ pub enum AudioCodec {
     Pcmu,
     /// G.711 A-law, static payload type 8 (RFC 3551 section 6).
     Pcma,
+    /// G.722 at 64 kbit/s, static payload type 9 (RFC 3551 section 6).
+    G722,
 }
 
 impl AudioCodec {
     /// All codecs in the default order of preference.
-    pub const ALL: [Self; 2] = [Self::Pcmu, Self::Pcma];
+    ///
+    /// G.711 comes first: it passes byte for byte to agents that speak it, and a call from the telephone network has no more
+    /// to give. G.722 is for trunks whose callers are wideband endpoints; their settings put it first.
+    pub const ALL: [Self; 3] = [Self::Pcmu, Self::Pcma, Self::G722];
 
     /// The encoding name in `a=rtpmap` and in call records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
         }
     }
 
@@ -36,28 +43,13 @@ impl AudioCodec {
         match self {
             Self::Pcmu => PayloadType::PCMU,
             Self::Pcma => PayloadType::PCMA,
+            Self::G722 => PayloadType::G722,
         }
     }
 
     /// The codec with this static payload type.
     pub fn from_static(payload_type: PayloadType) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.static_payload_type() == payload_type)
-    }
-
-    /// Encodes one 16-bit sample.
-    pub fn encode(self, sample: i16) -> u8 {
-        match self {
-            Self::Pcmu => g711::mu_encode(sample),
-            Self::Pcma => g711::a_encode(sample),
-        }
-    }
-
-    /// Decodes one byte to a 16-bit sample.
-    pub fn decode(self, code: u8) -> i16 {
-        match self {
-            Self::Pcmu => g711::mu_decode(code),
-            Self::Pcma => g711::a_decode(code),
-        }
     }
 }
 

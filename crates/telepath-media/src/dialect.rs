@@ -48,7 +48,7 @@ impl Dialect {
     /// The dialect for a new connection.
     pub fn new(config: DialectConfig) -> Self {
         Self(match config {
-            DialectConfig::TelepathV1 => Box::new(TelepathV1),
+            DialectConfig::TelepathV1 => Box::new(TelepathV1::default()),
             DialectConfig::Twilio => Box::new(Twilio::default()),
             DialectConfig::ElevenLabs(settings) => Box::new(ElevenLabs::new(settings)),
             DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),

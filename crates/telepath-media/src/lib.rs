@@ -5,6 +5,7 @@
 //! code with virtual time and a simulated lossy network.
 #![warn(missing_docs)]
 
+pub mod audio_converter;
 pub mod audio_format;
 pub mod bridge;
 pub mod call_report;
@@ -16,6 +17,7 @@ pub mod g711;
 pub mod g722;
 pub mod histogram;
 pub mod media_clock;
+pub mod payload;
 pub mod playout;
 pub mod resample;
 pub mod rtp;

@@ -14,14 +14,15 @@ mod pace;
 mod queue;
 
 pub use event::{
-    ItemNumber, ItemPlayback, MarkName, PacketContent, PayloadOctet, PlayOutCounters, PlayOutEvent,
-    SentAudio, StreamStart,
+    ItemNumber, ItemPlayback, MarkName, PacketContent, PlayOutCounters, PlayOutEvent, SentAudio, StreamStart,
 };
 
+use crate::audio_format::AudioFormat;
 use crate::codec::AudioCodec;
 use crate::dtmf::{Digit, DtmfSender, DtmfTick};
 use crate::histogram::Histogram;
 use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, duration_of, samples_in};
+use crate::payload::PayloadEncoder;
 use crate::rtp::{Datagram, PayloadType, PayloadTypes, RtpHeader, RtpTimestamp, SequenceNumber, Ssrc};
 use pace::Pace;
 use queue::FrameQueue;
@@ -55,7 +56,9 @@ enum PlayOutClock {
 /// Play-out of one call.
 #[derive(Debug)]
 pub struct PlayOut {
-    codec: AudioCodec,
+    encoder: PayloadEncoder,
+    /// The audio of the frame that is sent; the memory is reused.
+    frame: Vec<u8>,
     payload_types: PayloadTypes,
     ssrc: Ssrc,
     sequence: SequenceNumber,
@@ -85,14 +88,15 @@ impl PlayOut {
         origin: Instant,
     ) -> Self {
         Self {
-            codec,
+            encoder: PayloadEncoder::new(codec),
+            frame: Vec::new(),
             payload_types,
             ssrc: start.ssrc,
             sequence: start.sequence,
             base: start.timestamp,
             origin,
             position: 0,
-            queue: FrameQueue::new(codec, limit, origin),
+            queue: FrameQueue::new(AudioFormat::of_leg(codec), limit, origin),
             last_end: None,
             clock: PlayOutClock::Idle,
             silence_due: origin,
@@ -121,24 +125,21 @@ impl PlayOut {
         self.open
     }
 
-    /// Changes the codec and payload types; queued audio is transcoded.
+    /// Changes the codec and payload types; queued audio is converted. An encoder continues its stream if the codec is the
+    /// same.
     pub fn set_formats(&mut self, codec: AudioCodec, payload_types: PayloadTypes) {
-        self.queue.set_codec(codec);
-        self.codec = codec;
+        if codec != self.encoder.codec() {
+            self.encoder = PayloadEncoder::new(codec);
+            self.queue.set_format(AudioFormat::of_leg(codec));
+        }
         self.payload_types = payload_types;
     }
 
-    /// Queues audio read from the agent at `now`: the octets that `feed` passes to its argument, encoded for the codec of
-    /// [`Self::set_formats`]. They belong to `item`. If the queue is full, the rest is refused. Returns `true` at the first
-    /// refusal since the queue had room.
-    pub fn push(
-        &mut self,
-        item: Option<ItemNumber>,
-        now: Instant,
-        feed: impl FnOnce(&mut dyn FnMut(PayloadOctet)),
-    ) -> bool {
+    /// Queues audio read from the agent at `now`, in the format of [`AudioFormat::of_leg`]. It belongs to `item`. If the queue
+    /// is full, the rest is refused. Returns `true` at the first refusal since the queue had room.
+    pub fn push(&mut self, item: Option<ItemNumber>, now: Instant, audio: &[u8]) -> bool {
         let level = self.queue.len();
-        let pushed = self.queue.push(item, now, feed);
+        let pushed = self.queue.push(item, now, audio);
         self.pace.note_pushed(pushed.accepted, level, now);
         self.counters.overflowed += pushed.refused;
         pushed.first_refusal
@@ -305,13 +306,14 @@ impl PlayOut {
             }
             (Some(_), _) => {}
             (None, _) => {
-                if let Some(frame) = self.queue.pop() {
+                self.frame.clear();
+                if let Some(frame) = self.queue.pop(&mut self.frame) {
                     self.pace.note_sent();
                     self.counters.sent += 1;
                     self.note_lateness(due.max(frame.pushed_at), now);
                     let audio = SentAudio { read_at: frame.read_at, first, audible: frame.audible };
-                    let datagram =
-                        self.packet(self.payload_types.audio, first, self.position, &frame.payload);
+                    let payload = self.encoder.encode(&self.frame);
+                    let datagram = self.packet(self.payload_types.audio, first, self.position, &payload);
                     sink(PlayOutEvent::Packet { datagram, content: PacketContent::Audio(audio) });
                 }
             }
@@ -330,7 +332,7 @@ impl PlayOut {
             self.skip_to(now);
             self.packet(kind, false, self.position, &[COMFORT_NOISE_LEVEL])
         } else {
-            let silence = [self.codec.encode(0); FRAME_SAMPLES];
+            let silence = self.encoder.encode(&[]);
             self.packet(self.payload_types.audio, false, self.position, &silence)
         };
         self.counters.silent += 1;

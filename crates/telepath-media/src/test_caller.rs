@@ -2,11 +2,14 @@
 //!
 //! The echo delay is measured per packet. Every payload that was sent exactly once is known by its hash, so the packet
 //! that brings it back gives the exact delay. This works through an agent because G.711 decoding and encoding is
-//! lossless.
+//! lossless. G.722 is not, so there the delay is not measured.
 
+use crate::audio_converter::AudioConverter;
+use crate::audio_format::{AudioEncoding, AudioFormat};
 use crate::codec::AudioCodec;
 use crate::histogram::Histogram;
-use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, samples_in};
+use crate::media_clock::{FRAME_DURATION, FRAME_SAMPLES, SAMPLE_RATE, samples_in};
+use crate::payload::{PayloadDecoder, PayloadEncoder};
 use crate::playout::StreamStart;
 use crate::rtp::{Datagram, Delivery, PayloadType, ReceptionStatistics, RtpHeader, RtpPacket, RtpReceiver};
 use crate::sdp::Negotiated;
@@ -16,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// Maximum length of a recording; later audio is discarded.
 pub const RECORDING_LIMIT: Duration = Duration::from_hours(1);
+
+/// The format of what is played and recorded.
+const PCM: AudioFormat = AudioFormat::pcm16(SAMPLE_RATE);
 
 /// An echo that takes longer is late: one frame.
 pub const LATE_ECHO: Duration = Duration::from_millis(20);
@@ -55,14 +61,16 @@ struct EchoMeter {
 
 impl EchoMeter {
     fn record_sent(&mut self, codec: AudioCodec, payload: &[u8], now: Instant) {
-        let entry = self.sent.entry(fingerprint(codec, payload));
+        let Some(fingerprint) = fingerprint(codec, payload) else { return };
+        let entry = self.sent.entry(fingerprint);
         entry
             .and_modify(|sent| *sent = SentPayload::Repeated)
             .or_insert(SentPayload::Unique { sent_at: now });
     }
 
     fn record_received(&mut self, codec: AudioCodec, payload: &[u8], now: Instant) {
-        if let Some(sent) = self.sent.get_mut(&fingerprint(codec, payload))
+        if let Some(fingerprint) = fingerprint(codec, payload)
+            && let Some(sent) = self.sent.get_mut(&fingerprint)
             && let SentPayload::Unique { sent_at } = *sent
         {
             let delay = now.saturating_duration_since(sent_at);
@@ -87,34 +95,78 @@ impl EchoMeter {
     }
 }
 
-/// A hash of the decoded audio, so that bytes with the same value (the two zeros of µ-law) hash alike.
-fn fingerprint(codec: AudioCodec, payload: &[u8]) -> u64 {
+/// A hash of the decoded audio, so that bytes with the same value (the two zeros of µ-law) hash alike. `None` if the codec
+/// is lossy, so that an echo would have another one.
+fn fingerprint(codec: AudioCodec, payload: &[u8]) -> Option<u64> {
+    let format = AudioFormat::same_as(codec)?;
     let mut hasher = DefaultHasher::new();
-    for &code in payload {
-        hasher.write_u8(codec.encode(codec.decode(code)));
+    format.samples(payload).for_each(|sample| hasher.write_i16(sample));
+    Some(hasher.finish())
+}
+
+/// The received audio.
+#[derive(Debug)]
+struct Recorder {
+    decoder: PayloadDecoder,
+    converter: AudioConverter,
+    /// The latest audio in the format of the leg, and as PCM; the memory is reused.
+    audio: Vec<u8>,
+    pcm: Vec<u8>,
+    samples: Vec<i16>,
+}
+
+impl Recorder {
+    fn new(codec: AudioCodec) -> Self {
+        Self {
+            decoder: PayloadDecoder::new(codec),
+            converter: AudioConverter::new(AudioFormat::of_leg(codec), PCM),
+            audio: Vec::new(),
+            pcm: Vec::new(),
+            samples: Vec::new(),
+        }
     }
-    hasher.finish()
+
+    fn record(&mut self, delivery: Delivery<'_>) {
+        let limit = usize::try_from(samples_in(RECORDING_LIMIT)).unwrap_or(usize::MAX);
+        let remaining = limit.saturating_sub(self.samples.len());
+        self.audio.clear();
+        match delivery {
+            Delivery::Audio { payload, arrival: _ } => self.decoder.decode(payload, &mut self.audio),
+            Delivery::Silence { samples, cause: _ } => {
+                let count = usize::try_from(samples).unwrap_or(usize::MAX).min(remaining);
+                AudioFormat::of_leg(self.decoder.codec()).append_silence(count, &mut self.audio);
+            }
+            Delivery::SourceChanged => self.decoder.reset(),
+            Delivery::Event { .. } => {}
+        }
+        self.pcm.clear();
+        self.converter.convert(&self.audio, &mut self.pcm);
+        self.samples.extend(PCM.samples(&self.pcm).take(remaining));
+    }
 }
 
 /// The media side of a test caller.
 #[derive(Debug)]
 pub struct TestCaller {
-    codec: AudioCodec,
+    encoder: PayloadEncoder,
+    /// From the samples to the format of the leg.
+    converter: AudioConverter,
     header: RtpHeader,
     samples: Vec<i16>,
     frames_sent: u32,
     origin: Instant,
     audio_received: PayloadType,
     receiver: RtpReceiver,
-    recording: Vec<i16>,
+    recorder: Recorder,
     meter: EchoMeter,
 }
 
 impl TestCaller {
-    /// Plays `samples` from `origin` on in packets of 20 ms; the last one is padded with silence.
+    /// Plays `samples`, at 8 kHz, from `origin` on in packets of 20 ms; the last one is padded with silence.
     pub fn new(media: &Negotiated, start: StreamStart, samples: Vec<i16>, origin: Instant) -> Self {
         Self {
-            codec: media.codec,
+            encoder: PayloadEncoder::new(media.codec),
+            converter: AudioConverter::new(PCM, AudioFormat::of_leg(media.codec)),
             header: RtpHeader {
                 marker: true,
                 payload_type: media.send.audio,
@@ -127,7 +179,7 @@ impl TestCaller {
             origin,
             audio_received: media.receive.audio,
             receiver: RtpReceiver::new(media.receive),
-            recording: Vec::new(),
+            recorder: Recorder::new(media.codec),
             meter: EchoMeter::default(),
         }
     }
@@ -142,10 +194,12 @@ impl TestCaller {
     pub fn poll_packet(&mut self, now: Instant) -> Option<Datagram> {
         self.poll_timeout().filter(|&due| now >= due)?;
         let rest = &self.samples[self.position()..];
-        let mut payload = [self.codec.encode(0); FRAME_SAMPLES];
-        payload.iter_mut().zip(rest).for_each(|(code, &sample)| *code = self.codec.encode(sample));
+        let (mut pcm, mut frame) = (Vec::new(), Vec::new());
+        AudioEncoding::Pcm16.append(rest.iter().take(FRAME_SAMPLES).copied(), &mut pcm);
+        self.converter.convert(&pcm, &mut frame);
+        let payload = self.encoder.encode(&frame);
         let datagram = Datagram::new(self.header, &payload);
-        self.meter.record_sent(self.codec, &payload, now);
+        self.meter.record_sent(self.encoder.codec(), &payload, now);
         self.frames_sent += 1;
         self.header.marker = false;
         self.header.sequence = self.header.sequence.next();
@@ -157,21 +211,21 @@ impl TestCaller {
     pub fn handle_rtp(&mut self, bytes: &[u8], now: Instant) {
         let Ok(packet) = RtpPacket::parse(bytes) else { return };
         if packet.header.payload_type == self.audio_received {
-            self.meter.record_received(self.codec, packet.payload, now);
+            self.meter.record_received(self.encoder.codec(), packet.payload, now);
         }
-        let (codec, recording) = (self.codec, &mut self.recording);
-        self.receiver.handle(packet, now, &mut |delivery| record(codec, recording, delivery));
+        let recorder = &mut self.recorder;
+        self.receiver.handle(packet, now, &mut |delivery| recorder.record(delivery));
     }
 
     /// Ends the recording with the packets that are still waiting behind a gap.
     pub fn finish(&mut self) {
-        let (codec, recording) = (self.codec, &mut self.recording);
-        self.receiver.flush(&mut |delivery| record(codec, recording, delivery));
+        let recorder = &mut self.recorder;
+        self.receiver.flush(&mut |delivery| recorder.record(delivery));
     }
 
-    /// The received audio so far, with silence in place of lost packets and pauses.
+    /// The received audio so far, at 8 kHz, with silence in place of lost packets and pauses.
     pub fn recording(&self) -> &[i16] {
-        &self.recording
+        &self.recorder.samples
     }
 
     /// Reception statistics so far.
@@ -186,20 +240,5 @@ impl TestCaller {
 
     fn position(&self) -> usize {
         self.frames_sent as usize * FRAME_SAMPLES
-    }
-}
-
-fn record(codec: AudioCodec, recording: &mut Vec<i16>, delivery: Delivery<'_>) {
-    let limit = usize::try_from(samples_in(RECORDING_LIMIT)).unwrap_or(usize::MAX);
-    let remaining = limit.saturating_sub(recording.len());
-    match delivery {
-        Delivery::Audio { payload, arrival: _ } => {
-            recording.extend(payload.iter().take(remaining).map(|&code| codec.decode(code)));
-        }
-        Delivery::Silence { samples, cause: _ } => {
-            let count = usize::try_from(samples).unwrap_or(usize::MAX).min(remaining);
-            recording.extend(std::iter::repeat_n(0, count));
-        }
-        Delivery::Event { .. } | Delivery::SourceChanged => {}
     }
 }

@@ -5,7 +5,7 @@
 //! 3 dB per second, during speech too: pauses in speech pull it down again, while steady noise raises it and so stops
 //! counting as speech after a few seconds.
 
-use crate::media_clock::FRAME_SAMPLES;
+use crate::media_clock::SAMPLE_RATE;
 use std::time::{Duration, Instant};
 
 /// Consecutive loud frames that start speech.
@@ -46,22 +46,42 @@ enum SpeechState {
     Speaking { last_loud: Instant },
 }
 
+/// Frames that are analysed per second.
+const FRAMES_PER_SECOND: u32 = 50;
+
 /// The detector. It accepts chunks of any length and analyses frames of 20 ms.
 #[derive(Debug)]
 pub struct VoiceDetector {
+    /// Samples of a frame.
+    frame: u64,
     state: SpeechState,
     floor: f32,
     energy: u64,
-    count: usize,
+    count: u64,
 }
 
 impl Default for VoiceDetector {
     fn default() -> Self {
-        Self { state: SpeechState::Quiet { loud: 0, since: None }, floor: FLOOR_LOW, energy: 0, count: 0 }
+        let frame = u64::from(SAMPLE_RATE / FRAMES_PER_SECOND);
+        Self {
+            frame,
+            state: SpeechState::Quiet { loud: 0, since: None },
+            floor: FLOOR_LOW,
+            energy: 0,
+            count: 0,
+        }
     }
 }
 
 impl VoiceDetector {
+    /// Changes the sampling rate, in hertz; at first it is 8000. A frame that is incomplete begins again.
+    pub fn set_rate(&mut self, rate: u32) {
+        let frame = u64::from((rate / FRAMES_PER_SECOND).max(1));
+        if frame != self.frame {
+            *self = Self { frame, energy: 0, count: 0, state: self.state, floor: self.floor };
+        }
+    }
+
     /// Analyses samples read at `now` and returns the last event they caused.
     pub fn handle(&mut self, samples: impl IntoIterator<Item = i16>, now: Instant) -> Option<SpeechEvent> {
         let mut event = None;
@@ -69,8 +89,8 @@ impl VoiceDetector {
             let level = u64::from(sample.unsigned_abs());
             self.energy += level * level;
             self.count += 1;
-            if self.count == FRAME_SAMPLES {
-                let mean = self.energy / FRAME_SAMPLES as u64;
+            if self.count == self.frame {
+                let mean = self.energy / self.frame;
                 self.energy = 0;
                 self.count = 0;
                 event = self.classify_frame(mean, now).or(event);
@@ -90,7 +110,7 @@ impl VoiceDetector {
     /// Ends speech because the call was put on hold or ended.
     pub fn stop(&mut self) -> Option<SpeechEvent> {
         let last = self.last_loud();
-        *self = Self { floor: self.floor, ..Self::default() };
+        *self = Self { frame: self.frame, floor: self.floor, ..Self::default() };
         last.map(|at| SpeechEvent::Stopped { at })
     }
 

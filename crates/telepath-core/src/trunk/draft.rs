@@ -59,7 +59,7 @@ pub struct TrunkDraft {
     pub max_concurrent_calls: Option<u32>,
     /// Seconds after which a call is ended, 1–86400.
     pub max_call_seconds: Option<u32>,
-    /// `PCMU` and `PCMA` in order of preference.
+    /// `PCMU`, `PCMA` and `G722` in order of preference.
     pub codecs: Option<Vec<String>>,
     /// Up to 16 pairs of strings that mean something to you.
     pub metadata: Option<BTreeMap<String, String>>,
@@ -249,7 +249,7 @@ pub(super) fn check_numbers(texts: Vec<String>, problems: &mut Invalid) -> Vec<E
 pub(super) fn check_codecs(names: Vec<String>, problems: &mut Invalid) -> Vec<Codec> {
     let mut codecs = Vec::new();
     for codec in check_each("codecs", names, problems, |name| {
-        Codec::from_encoding_name(&name).ok_or("must be PCMU or PCMA")
+        Codec::from_encoding_name(&name).ok_or("must be PCMU, PCMA or G722")
     }) {
         if codecs.contains(&codec) {
             problems.wrong("codecs", "must name each codec once");
@@ -315,10 +315,10 @@ mod tests {
             r#"{"name":"Support","ai_provider":"custom","sip_username":"support-01","sip_password":"long enough",
                 "custom_endpoint":"wss://agent.example/","custom_headers":{"Authorization":"Bearer t"},
                 "system_prompt":"Be kind.\n","inbound_numbers":["+15550100123"],"allowed_ips":["203.0.113.0/24"],
-                "max_concurrent_calls":5,"max_call_seconds":600,"codecs":["PCMA","pcmu"],"metadata":{"team":"support"}}"#,
+                "max_concurrent_calls":5,"max_call_seconds":600,"codecs":["G722","PCMA","pcmu"],"metadata":{"team":"support"}}"#,
         )
         .unwrap();
-        assert_eq!(trunk.settings.codecs, [Codec::Pcma, Codec::Pcmu]);
+        assert_eq!(trunk.settings.codecs, [Codec::G722, Codec::Pcma, Codec::Pcmu]);
         assert_eq!(
             trunk.credentials[&CredentialField::CustomHeaders].expose(),
             r#"{"Authorization":"Bearer t"}"#

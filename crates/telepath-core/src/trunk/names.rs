@@ -131,6 +131,8 @@ named_enum! {
         Pcmu = "PCMU",
         /// G.711 A-law.
         Pcma = "PCMA",
+        /// G.722 at 64 kbit/s: wideband.
+        G722 = "G722",
     }
 }
 

@@ -12,8 +12,8 @@ impl CallBridge {
         match self.state.agent.dialect().binary_content() {
             BinaryContent::Audio if self.state.is_held() => self.state.drop_held_audio(bytes.len()),
             BinaryContent::Audio => {
-                let agent = &mut self.state.agent;
-                let full = self.playout.push(None, now, |sink| agent.convert_bytes(bytes, sink));
+                let audio = self.state.agent.convert_bytes(bytes);
+                let full = self.playout.push(None, now, audio);
                 self.finish_push(full, now);
             }
             BinaryContent::Events => match std::str::from_utf8(bytes) {
@@ -87,8 +87,8 @@ impl CallBridge {
         if self.state.is_held() {
             return self.state.drop_held_audio(bytes.len());
         }
-        let agent = &mut self.state.agent;
-        let full = self.playout.push(item, now, |sink| agent.convert(bytes, sink));
+        let audio = self.state.agent.convert(bytes);
+        let full = self.playout.push(item, now, audio);
         self.finish_push(full, now);
     }
 

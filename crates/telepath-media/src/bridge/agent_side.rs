@@ -5,11 +5,10 @@ use super::early_audio::EarlyAudio;
 use super::output::{AgentOutput, WriteDirection, WriteToken};
 use super::tool_calls::ToolCalls;
 use super::transcoder::Transcoder;
+use crate::audio_converter::AudioConverter;
 use crate::audio_format::AudioFormat;
 use crate::codec::AudioCodec;
 use crate::dialect::{AgentFault, Dialect, DialectOutput, FromAgent, ToAgent};
-use crate::media_clock::FRAME_SAMPLES;
-use crate::playout::PayloadOctet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -42,7 +41,7 @@ impl AgentSide {
             received: DialectOutput::default(),
             sent: DialectOutput::default(),
             queue: AgentQueue::new(queue_limit),
-            early_audio: EarlyAudio::new(queue_limit),
+            early_audio: EarlyAudio::new(AudioFormat::of_leg(leg), queue_limit),
             partial: Vec::new(),
             tool_calls: ToolCalls::default(),
             ready: false,
@@ -74,10 +73,17 @@ impl AgentSide {
         self.transcoder.leg()
     }
 
+    /// The format of the leg's audio.
+    pub(super) fn leg_format(&self) -> AudioFormat {
+        self.transcoder.leg_format()
+    }
+
     /// Changes the codec of the carrier leg.
     pub(super) fn set_leg(&mut self, leg: AudioCodec) {
-        self.early_audio.transcode(self.transcoder.leg(), leg);
-        self.transcoder.set_leg(leg);
+        if leg != self.transcoder.leg() {
+            self.early_audio.set_format(AudioFormat::of_leg(leg));
+            self.transcoder.set_leg(leg);
+        }
     }
 
     /// Writes the frames of an event.
@@ -128,77 +134,80 @@ impl AgentSide {
         }
         let formats = self.dialect.formats();
         for format in [formats.to_agent, formats.from_agent] {
-            if !Transcoder::supports(format) {
+            if !AudioConverter::supports(format) {
                 return Err(format);
             }
         }
         self.transcoder.set_formats(formats);
         self.ready = true;
-        for payload in self.early_audio.take().chunks(FRAME_SAMPLES) {
-            self.queue_audio(payload, None);
+        for audio in self.early_audio.take().chunks(self.leg_format().frame_bytes()) {
+            let converted = self.transcoder.convert_for_agent(audio);
+            self.queue_audio(converted, audio.len(), None);
         }
         Ok(true)
     }
 
-    /// Audio from the caller, read at `arrival`.
-    pub(super) fn push_audio(&mut self, payload: &[u8], arrival: Instant) {
+    /// Decodes a payload from the caller. Each payload is passed here once, in order, and then [`Self::push_heard`] passes
+    /// it on.
+    pub(super) fn hear(&mut self, payload: &[u8]) {
+        self.transcoder.hear(payload);
+    }
+
+    /// Silence of this many ticks of the RTP clock, at most one frame, takes the place of a missing payload.
+    pub(super) fn hear_silence(&mut self, ticks: usize) {
+        self.transcoder.hear_silence(ticks);
+    }
+
+    /// The caller's stream begins again.
+    pub(super) fn restart(&mut self) {
+        self.transcoder.restart();
+    }
+
+    /// The samples of what was heard last.
+    pub(super) fn heard(&self) -> impl Iterator<Item = i16> + Clone + use<'_> {
+        self.leg_format().samples(self.transcoder.heard())
+    }
+
+    /// Passes on to the agent what was heard last. A payload was read at `arrival`; silence was not.
+    pub(super) fn push_heard(&mut self, arrival: Option<Instant>) {
+        let heard = self.transcoder.heard().len();
         if self.ready {
-            self.queue_audio(
-                payload,
-                Some(WriteToken { read_at: arrival, direction: WriteDirection::ToAgent }),
-            );
+            let direction = WriteDirection::ToAgent;
+            let audio = self.transcoder.heard_for_agent();
+            self.queue_audio(audio, heard, arrival.map(|read_at| WriteToken { read_at, direction }));
         } else {
-            self.dropped_early += self.early_audio.push(payload.iter().copied());
+            self.dropped_early += self.early_audio.push(self.transcoder.heard());
         }
     }
 
-    /// Silence in place of missing audio of the caller, at most one frame.
-    pub(super) fn push_silence(&mut self, samples: usize) {
-        if self.ready {
-            let audio = self.transcoder.silence_for_agent(samples);
-            self.queue_frame(audio, samples as u64, None);
-        } else {
-            let silence = self.transcoder.leg().encode(0);
-            self.dropped_early += self.early_audio.push(std::iter::repeat_n(silence, samples));
-        }
-    }
-
-    fn queue_audio(&mut self, payload: &[u8], token: Option<WriteToken>) {
-        let audio = self.transcoder.convert_for_agent(payload);
-        self.queue_frame(audio, payload.len() as u64, token);
-    }
-
-    /// Queues audio of this many samples of the carrier leg, in frames of the length that the dialect wants.
-    fn queue_frame(&mut self, audio: Vec<u8>, samples: u64, token: Option<WriteToken>) {
+    /// Queues converted audio that was this many bytes in the format of the leg, in frames of the length that the dialect
+    /// wants.
+    fn queue_audio(&mut self, audio: Vec<u8>, heard: usize, token: Option<WriteToken>) {
+        let ticks = (heard / self.leg_format().bytes_per_tick()) as u64;
         let Some(length) = self.dialect.audio_chunk() else {
             let frame = self.dialect.encode_audio(audio);
-            return self.queue.push_audio(frame, samples, token);
+            return self.queue.push_audio(frame, ticks, token);
         };
-        let samples = samples * length as u64 / (audio.len() as u64).max(1);
+        let ticks = ticks * length as u64 / (audio.len() as u64).max(1);
         if self.partial.is_empty() && audio.len() == length {
             let frame = self.dialect.encode_audio(audio);
-            return self.queue.push_audio(frame, samples, token);
+            return self.queue.push_audio(frame, ticks, token);
         }
         self.partial.extend(audio);
         while self.partial.len() >= length {
             let frame = self.dialect.encode_audio(self.partial.drain(..length).collect());
-            self.queue.push_audio(frame, samples, token);
+            self.queue.push_audio(frame, ticks, token);
         }
     }
 
-    /// The samples of a payload from the caller.
-    pub(super) fn decode<'a>(&self, payload: &'a [u8]) -> impl Iterator<Item = i16> + Clone + use<'a> {
-        self.transcoder.decode(payload)
+    /// Converts audio of [`FromAgent::Audio`] for the caller, to the format of the leg.
+    pub(super) fn convert(&mut self, bytes: Range<usize>) -> &[u8] {
+        self.transcoder.convert_for_caller(self.received.audio(bytes))
     }
 
-    /// Converts audio of [`FromAgent::Audio`] for the caller.
-    pub(super) fn convert(&mut self, bytes: Range<usize>, sink: &mut dyn FnMut(PayloadOctet)) {
-        self.transcoder.convert_for_caller(self.received.audio(bytes), sink);
-    }
-
-    /// Converts audio of a binary frame for the caller.
-    pub(super) fn convert_bytes(&mut self, bytes: &[u8], sink: &mut dyn FnMut(PayloadOctet)) {
-        self.transcoder.convert_for_caller(bytes, sink);
+    /// Converts audio of a binary frame for the caller, to the format of the leg.
+    pub(super) fn convert_bytes(&mut self, bytes: &[u8]) -> &[u8] {
+        self.transcoder.convert_for_caller(bytes)
     }
 
     /// How many frames of 20 ms this many bytes from the agent are.

@@ -37,6 +37,11 @@ impl CallerSpeech {
         }
     }
 
+    /// Changes the sampling rate of the caller's audio, in hertz.
+    pub(super) fn set_rate(&mut self, rate: u32) {
+        self.voice.set_rate(rate);
+    }
+
     /// Analyses samples of the caller. Returns the event that the agent is told, if the built-in detector decides.
     pub(super) fn handle(
         &mut self,

@@ -69,6 +69,7 @@ impl BridgeState {
             to_agent: Histogram::default(),
             to_caller: Histogram::default(),
         };
+        state.speech.set_rate(state.agent.leg_format().rate);
         state.send_event(&ToAgent::Start { call: &config.call, codec: media.codec }, now);
         if media.is_held() {
             state.report_hold(now);
@@ -89,6 +90,7 @@ impl BridgeState {
     /// Applies renegotiated media; `true` if a hold started or ended.
     pub(super) fn renegotiate(&mut self, media: &Negotiated, now: Instant) -> bool {
         self.agent.set_leg(media.codec);
+        self.speech.set_rate(self.agent.leg_format().rate);
         if media.direction.receives() && !self.direction.receives() {
             self.alive_at = now;
         }
@@ -134,9 +136,10 @@ impl BridgeState {
         }
         match delivery {
             Delivery::Audio { payload, arrival } => {
-                let event = self.speech.handle(self.agent.decode(payload), arrival);
+                self.agent.hear(payload);
+                let event = self.speech.handle(self.agent.heard(), arrival);
                 self.report_speech(event, now);
-                self.agent.push_audio(payload, arrival);
+                self.agent.push_heard(Some(arrival));
             }
             Delivery::Silence { samples, cause: _ } => self.handle_silence(samples, now),
             Delivery::Event { payload, timestamp } => {
@@ -147,7 +150,10 @@ impl BridgeState {
                     self.digit_pairs.hold(digit, now);
                 }
             }
-            Delivery::SourceChanged => self.flush_dtmf(now),
+            Delivery::SourceChanged => {
+                self.agent.restart();
+                self.flush_dtmf(now);
+            }
         }
     }
 
@@ -182,9 +188,10 @@ impl BridgeState {
         while left > 0 {
             let part = left.min(FRAME_SAMPLES);
             left -= part;
-            let event = self.speech.handle(std::iter::repeat_n(0, part), now);
+            self.agent.hear_silence(part);
+            let event = self.speech.handle(self.agent.heard(), now);
             self.report_speech(event, now);
-            self.agent.push_silence(part);
+            self.agent.push_heard(None);
         }
     }
 

@@ -1,193 +1,168 @@
 //! Conversion between the codec of the carrier leg and the formats of the agent: the only place that knows both.
 //!
-//! If both sides use the same G.711 law, bytes pass through unchanged. Everything else is decoded to samples and encoded
-//! again.
+//! If both sides use the same G.711 law, bytes pass through unchanged. Everything else is decoded to samples, brought to
+//! the other sampling rate, and encoded again.
 
-use crate::audio_format::{AgentFormats, AudioEncoding, AudioFormat};
+use crate::audio_converter::AudioConverter;
+use crate::audio_format::{AgentFormats, AudioFormat};
 use crate::codec::AudioCodec;
-use crate::media_clock::SAMPLE_RATE;
-use crate::playout::PayloadOctet;
+use crate::media_clock::FRAME_SAMPLES;
+use crate::payload::PayloadDecoder;
 
 /// The converter of one call, with the state of both directions.
 #[derive(Debug)]
 pub(super) struct Transcoder {
-    leg: AudioCodec,
-    formats: AgentFormats,
-    /// The first byte of a 16-bit sample that is split across two messages of the agent.
-    half: Option<u8>,
+    decoder: PayloadDecoder,
+    to_agent: AudioConverter,
+    from_agent: AudioConverter,
+    /// The latest audio from the caller, in the format of the leg.
+    heard: Vec<u8>,
+    /// The latest audio from the agent, in the format of the leg.
+    said: Vec<u8>,
 }
 
 impl Transcoder {
     pub(super) fn new(leg: AudioCodec, formats: AgentFormats) -> Self {
-        Self { leg, formats, half: None }
-    }
-
-    /// Whether audio can be converted from and to the format.
-    pub(super) fn supports(format: AudioFormat) -> bool {
-        format.rate == SAMPLE_RATE
+        let format = AudioFormat::of_leg(leg);
+        Self {
+            decoder: PayloadDecoder::new(leg),
+            to_agent: AudioConverter::new(format, formats.to_agent),
+            from_agent: AudioConverter::new(formats.from_agent, format),
+            heard: Vec::new(),
+            said: Vec::new(),
+        }
     }
 
     pub(super) fn leg(&self) -> AudioCodec {
-        self.leg
+        self.decoder.codec()
+    }
+
+    /// The format of the leg's audio.
+    pub(super) fn leg_format(&self) -> AudioFormat {
+        AudioFormat::of_leg(self.leg())
     }
 
     /// Changes the codec of the carrier leg.
     pub(super) fn set_leg(&mut self, leg: AudioCodec) {
-        self.leg = leg;
+        if leg != self.leg() {
+            self.decoder = PayloadDecoder::new(leg);
+            self.set_formats(AgentFormats {
+                to_agent: self.to_agent.to(),
+                from_agent: self.from_agent.from(),
+            });
+        }
     }
 
     /// Changes the formats of the agent.
     pub(super) fn set_formats(&mut self, formats: AgentFormats) {
-        self.formats = formats;
-        self.flush();
+        let leg = self.leg_format();
+        self.to_agent = AudioConverter::new(leg, formats.to_agent);
+        self.from_agent = AudioConverter::new(formats.from_agent, leg);
     }
 
     /// What follows from the agent does not continue what came before.
     pub(super) fn flush(&mut self) {
-        self.half = None;
+        self.from_agent.reset();
     }
 
-    /// The samples of a payload from the caller.
-    pub(super) fn decode<'a>(&self, payload: &'a [u8]) -> impl Iterator<Item = i16> + Clone + use<'a> {
-        let leg = self.leg;
-        payload.iter().map(move |&code| leg.decode(code))
+    /// The caller's stream begins again.
+    pub(super) fn restart(&mut self) {
+        self.decoder.reset();
     }
 
-    /// A payload from the caller in the format of the agent.
-    pub(super) fn convert_for_agent(&self, payload: &[u8]) -> Vec<u8> {
-        let (leg, format) = (self.leg, self.formats.to_agent);
-        match codec_of(format.encoding) {
-            Some(codec) if codec == leg => payload.to_vec(),
-            Some(codec) => payload.iter().map(|&code| codec.encode(leg.decode(code))).collect(),
-            None => {
-                let mut bytes = Vec::with_capacity(2 * payload.len());
-                for &code in payload {
-                    bytes.extend_from_slice(&leg.decode(code).to_le_bytes());
-                }
-                bytes
-            }
-        }
+    /// Decodes the next payload from the caller.
+    pub(super) fn hear(&mut self, payload: &[u8]) {
+        self.heard.clear();
+        self.decoder.decode(payload, &mut self.heard);
     }
 
-    /// This many samples of silence, in the clock of the carrier leg, in the format of the agent.
-    pub(super) fn silence_for_agent(&self, samples: usize) -> Vec<u8> {
-        match codec_of(self.formats.to_agent.encoding) {
-            Some(codec) => vec![codec.encode(0); samples],
-            None => vec![0; 2 * samples],
-        }
+    /// Silence of this many ticks of the RTP clock takes the place of a payload. It also takes its place in the stream to
+    /// the agent, whose sampling rate may be another, but not in the decoder, which knows only what has arrived.
+    pub(super) fn hear_silence(&mut self, ticks: usize) {
+        self.heard.clear();
+        self.leg_format().append_silence(ticks, &mut self.heard);
     }
 
-    /// Converts bytes from the agent to octets of payloads for the caller.
-    pub(super) fn convert_for_caller(&mut self, bytes: &[u8], sink: &mut dyn FnMut(PayloadOctet)) {
-        let leg = self.leg;
-        match codec_of(self.formats.from_agent.encoding) {
-            Some(codec) if codec == leg => {
-                for &code in bytes {
-                    sink(PayloadOctet::new(code, leg.decode(code)));
-                }
-            }
-            Some(codec) => {
-                for &code in bytes {
-                    let sample = codec.decode(code);
-                    sink(PayloadOctet::new(leg.encode(sample), sample));
-                }
-            }
-            None => self.samples_of(bytes, &mut |sample| sink(PayloadOctet::new(leg.encode(sample), sample))),
-        }
+    /// The latest audio from the caller, in the format of the leg.
+    pub(super) fn heard(&self) -> &[u8] {
+        &self.heard
     }
 
-    /// The samples of 16-bit PCM in messages of any length; an odd byte is kept for the next message.
-    fn samples_of(&mut self, bytes: &[u8], sink: &mut dyn FnMut(i16)) {
-        let rest = match (self.half.take(), bytes.split_first()) {
-            (Some(low), Some((&high, rest))) => {
-                sink(i16::from_le_bytes([low, high]));
-                rest
-            }
-            (half, _) => {
-                self.half = half;
-                bytes
-            }
-        };
-        let pairs = rest.chunks_exact(2);
-        if let [odd] = pairs.remainder() {
-            self.half = Some(*odd);
-        }
-        pairs.for_each(|pair| sink(i16::from_le_bytes([pair[0], pair[1]])));
+    /// The latest audio from the caller in the format of the agent.
+    pub(super) fn heard_for_agent(&mut self) -> Vec<u8> {
+        convert(&mut self.to_agent, &self.heard)
+    }
+
+    /// Audio from the caller that was kept for the agent, in the format of the leg.
+    pub(super) fn convert_for_agent(&mut self, audio: &[u8]) -> Vec<u8> {
+        convert(&mut self.to_agent, audio)
+    }
+
+    /// Converts bytes from the agent to audio for the caller, in the format of the leg.
+    pub(super) fn convert_for_caller(&mut self, bytes: &[u8]) -> &[u8] {
+        self.said.clear();
+        self.from_agent.convert(bytes, &mut self.said);
+        &self.said
     }
 
     /// How many frames of 20 ms these bytes from the agent are.
     pub(super) fn frames_from_agent(&self, bytes: usize) -> u64 {
-        self.formats.from_agent.milliseconds(bytes as u64).div_ceil(20)
+        self.from_agent.from().milliseconds(bytes as u64).div_ceil(20)
     }
 }
 
-/// The codec of a G.711 encoding; `None` for PCM.
-fn codec_of(encoding: AudioEncoding) -> Option<AudioCodec> {
-    match encoding {
-        AudioEncoding::Pcm16 => None,
-        AudioEncoding::Pcmu => Some(AudioCodec::Pcmu),
-        AudioEncoding::Pcma => Some(AudioCodec::Pcma),
-    }
+fn convert(to_agent: &mut AudioConverter, audio: &[u8]) -> Vec<u8> {
+    // The frame for the agent owns its bytes; three samples per tick is the most.
+    let mut output = Vec::with_capacity(6 * FRAME_SAMPLES);
+    to_agent.convert(audio, &mut output);
+    output
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn converted(transcoder: &mut Transcoder, bytes: &[u8]) -> Vec<u8> {
-        let mut octets = Vec::new();
-        transcoder.convert_for_caller(bytes, &mut |octet| octets.push(octet.code));
-        octets
-    }
+    use crate::payload::PayloadEncoder;
 
     #[test]
     fn the_same_g711_law_on_both_sides_passes_every_byte_through() {
         let every: Vec<u8> = (0..=255).collect();
         for codec in AudioCodec::ALL {
-            let mut transcoder =
-                Transcoder::new(codec, AgentFormats::both(AudioFormat::same_as(codec).unwrap()));
-            // That includes the two zeros of µ-law, 0xff and 0x7f.
-            assert_eq!(transcoder.convert_for_agent(&every), every, "{codec}");
-            assert_eq!(converted(&mut transcoder, &every), every, "{codec}");
-        }
-    }
-
-    #[test]
-    fn different_g711_laws_are_transcoded() {
-        let every: Vec<u8> = (0..=255).collect();
-        let mut transcoder = Transcoder::new(AudioCodec::Pcma, AgentFormats::both(AudioFormat::PCMU));
-        let to_mu = |&code: &u8| AudioCodec::Pcmu.encode(AudioCodec::Pcma.decode(code));
-        let to_a = |&code: &u8| AudioCodec::Pcma.encode(AudioCodec::Pcmu.decode(code));
-        assert_eq!(transcoder.convert_for_agent(&every), every.iter().map(to_mu).collect::<Vec<_>>());
-        assert_eq!(converted(&mut transcoder, &every), every.iter().map(to_a).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn pcm_split_at_any_byte_is_reassembled() {
-        let samples: Vec<i16> = (0..999).map(|n| n * 31).collect();
-        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let expected: Vec<u8> = samples.iter().map(|&sample| AudioCodec::Pcmu.encode(sample)).collect();
-        for size in [1, 2, 3, 7, 320, 321] {
-            let mut transcoder =
-                Transcoder::new(AudioCodec::Pcmu, AgentFormats::both(AudioFormat::pcm16(SAMPLE_RATE)));
-            let mut decoded = Vec::new();
-            for chunk in bytes.chunks(size) {
-                decoded.extend(converted(&mut transcoder, &[]));
-                decoded.extend(converted(&mut transcoder, chunk));
-            }
-            assert_eq!(decoded, expected, "messages of {size}");
+            let Some(format) = AudioFormat::same_as(codec) else { continue };
+            let mut transcoder = Transcoder::new(codec, AgentFormats::both(format));
+            transcoder.hear(&every);
+            assert_eq!(transcoder.heard_for_agent(), every, "{codec}");
+            assert_eq!(transcoder.convert_for_caller(&every), every, "{codec}");
         }
     }
 
     #[test]
     fn silence_has_the_length_and_the_encoding_of_the_format() {
-        for (format, expected) in [
-            (AudioFormat::PCMU, vec![0xff; 3]),
-            (AudioFormat::PCMA, vec![0xd5; 3]),
-            (AudioFormat::pcm16(SAMPLE_RATE), vec![0; 6]),
+        for (leg, format, expected) in [
+            (AudioCodec::Pcmu, AudioFormat::PCMU, vec![0xff; 3]),
+            (AudioCodec::Pcmu, AudioFormat::PCMA, vec![0xd5; 3]),
+            (AudioCodec::Pcma, AudioFormat::pcm16(8000), [8i16; 3].map(i16::to_le_bytes).concat()),
+            (AudioCodec::G722, AudioFormat::pcm16(16_000), vec![0; 12]),
+            (AudioCodec::G722, AudioFormat::pcm16(24_000), vec![0; 18]),
+            (AudioCodec::G722, AudioFormat::PCMU, vec![0xff; 3]),
         ] {
-            let transcoder = Transcoder::new(AudioCodec::Pcmu, AgentFormats::both(format));
-            assert_eq!(transcoder.silence_for_agent(3), expected, "{format}");
+            let mut transcoder = Transcoder::new(leg, AgentFormats::both(format));
+            transcoder.hear_silence(3);
+            assert_eq!(transcoder.heard_for_agent(), expected, "{leg} to {format}");
         }
+    }
+
+    #[test]
+    fn a_restart_of_the_caller_resets_the_decoder() {
+        let audio = [0x12, 0x34].repeat(320);
+        let payload = PayloadEncoder::new(AudioCodec::G722).encode(&audio);
+        let mut transcoder =
+            Transcoder::new(AudioCodec::G722, AgentFormats::both(AudioFormat::pcm16(16_000)));
+        transcoder.hear(&payload);
+        let first = transcoder.heard().to_vec();
+        transcoder.hear(&payload);
+        assert_ne!(transcoder.heard(), first);
+        transcoder.restart();
+        transcoder.hear(&payload);
+        assert_eq!(transcoder.heard(), first);
     }
 }

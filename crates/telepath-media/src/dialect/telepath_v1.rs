@@ -1,5 +1,5 @@
 //! The dialect `telepath.v1`: events are JSON text frames with a member `type`, audio is binary frames of 16-bit
-//! little-endian mono PCM at 8 kHz.
+//! little-endian mono PCM, at 16 kHz if the call begins with G.722 and else at 8 kHz.
 //!
 //! `schema/telepath.v1.json` in this crate is the published schema; a test validates every event written here against
 //! it. Events of an unknown `type` are ignored, so an agent may be newer than the gateway.
@@ -11,6 +11,7 @@ use super::from_agent::{FromAgent, TransferTarget};
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::to_agent::ToAgent;
 use crate::audio_format::{AgentFormats, AudioFormat};
+use crate::codec::AudioCodec;
 use crate::dtmf::{Digit, SEND_LIMIT};
 use crate::media_clock::SAMPLE_RATE;
 use crate::playout::MarkName;
@@ -23,9 +24,18 @@ pub const SUBPROTOCOL: &str = "telepath.v1";
 /// Maximum length of a text frame from an agent, in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
 
-/// The dialect has no state: both sides may send at any time.
+/// The dialect has no handshake: both sides may send at any time. The sampling rate is that of the carrier leg at the start
+/// of the call, and stays when the codec changes, because an agent could not tell where in its audio it did.
 #[derive(Debug)]
-pub(super) struct TelepathV1;
+pub(super) struct TelepathV1 {
+    rate: u32,
+}
+
+impl Default for TelepathV1 {
+    fn default() -> Self {
+        Self { rate: SAMPLE_RATE }
+    }
+}
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -69,14 +79,14 @@ struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    fn new(call: &'a CallContext, codec: &'static str) -> Self {
+    fn new(call: &'a CallContext, codec: AudioCodec, sample_rate: u32) -> Self {
         Self {
             call_id: &call.call_id,
             trunk_id: &call.trunk_id,
             from: &call.from,
             to: &call.to,
-            codec,
-            sample_rate: SAMPLE_RATE,
+            codec: codec.name(),
+            sample_rate,
             system_prompt: call.system_prompt.as_deref(),
             metadata: &call.metadata,
             sip_headers: &call.sip_headers,
@@ -94,7 +104,7 @@ impl Protocol for TelepathV1 {
     }
 
     fn formats(&self) -> AgentFormats {
-        AgentFormats::both(AudioFormat::pcm16(SAMPLE_RATE))
+        AgentFormats::both(AudioFormat::pcm16(self.rate))
     }
 
     fn turn_detection(&self) -> TurnDetection {
@@ -112,7 +122,10 @@ impl Protocol for TelepathV1 {
 
     fn encode(&mut self, event: &ToAgent<'_>, _now: Instant, output: &mut DialectOutput) {
         let message = match event {
-            ToAgent::Start { call, codec } => Outgoing::Start { start: Start::new(call, codec.name()) },
+            ToAgent::Start { call, codec } => {
+                self.rate = AudioFormat::of_leg(*codec).rate;
+                Outgoing::Start { start: Start::new(call, *codec, self.rate) }
+            }
             ToAgent::SpeechStarted => Outgoing::SpeechStarted,
             ToAgent::SpeechStopped => Outgoing::SpeechStopped,
             ToAgent::Dtmf(digit) => Outgoing::Dtmf { digit: digit.to_char() },

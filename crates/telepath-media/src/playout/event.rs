@@ -3,23 +3,6 @@
 use crate::rtp::{Datagram, RtpTimestamp, SequenceNumber, Ssrc};
 use std::time::{Duration, Instant};
 
-/// One octet of an audio payload. In every codec of the carrier leg, an octet is 1/8000 of a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PayloadOctet {
-    /// The octet as it is sent.
-    pub code: u8,
-    /// Its power: the square of the sample that it encodes.
-    pub power: u32,
-}
-
-impl PayloadOctet {
-    /// An octet that encodes a sample.
-    pub fn new(code: u8, sample: i16) -> Self {
-        let level = u32::from(sample.unsigned_abs());
-        Self { code, power: level * level }
-    }
-}
-
 /// A number that a dialect gives to an item of agent audio, such as one answer. Later items have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ItemNumber(pub u64);

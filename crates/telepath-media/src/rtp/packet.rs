@@ -16,6 +16,8 @@ impl PayloadType {
     pub const PCMU: Self = Self(0);
     /// Static payload type of G.711 A-law.
     pub const PCMA: Self = Self(8);
+    /// Static payload type of G.722.
+    pub const G722: Self = Self(9);
     /// Static payload type of comfort noise (RFC 3389).
     pub const COMFORT_NOISE: Self = Self(13);
     /// The dynamic payload type that our offers use for telephone-event.
@@ -183,7 +185,7 @@ pub fn is_rtcp(bytes: &[u8]) -> bool {
     flags >> 6 == 2 && matches!(kind, 200 | 201) && (8..=bytes.len()).contains(&length)
 }
 
-/// An encoded packet with at most one G.711 frame.
+/// An encoded packet with at most one frame of 20 ms.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datagram {
     length: usize,

@@ -108,8 +108,26 @@ fn unsupported_streams_are_rejected_with_port_0() {
 }
 
 #[test]
+fn g722_is_negotiated_at_8000_hz_by_name_or_by_its_static_payload_type() {
+    let wideband_first = [AudioCodec::G722, AudioCodec::Pcma];
+    let named =
+        OFFER.replace("AVP 8 0", "AVP 0 8 109").replace("a=ptime", "a=rtpmap:109 g722/8000\r\na=ptime");
+    let (reply, agreed) = answer(&parse(&named), &wideband_first, local()).unwrap();
+    assert_eq!((agreed.codec, agreed.send.audio.get()), (AudioCodec::G722, 109));
+    assert!(reply.to_string().contains("RTP/AVP 109 97\r\na=rtpmap:109 G722/8000\r\n"), "{reply}");
+    let unnamed = OFFER.replace("AVP 8 0", "AVP 8 0 9");
+    let agreed = answer(&parse(&unnamed), &wideband_first, local()).unwrap().1;
+    assert_eq!((agreed.codec, agreed.send.audio), (AudioCodec::G722, PayloadType::G722));
+    // By default G.711 is preferred, and 16 kHz is not the clock rate of G.722 (RFC 3551 section 4.5.2).
+    assert_eq!(answer(&parse(&unnamed), &AudioCodec::ALL, local()).unwrap().1.codec, AudioCodec::Pcmu);
+    let wrong = named.replace("g722/8000", "g722/16000");
+    assert_eq!(answer(&parse(&wrong), &wideband_first, local()).unwrap().1.codec, AudioCodec::Pcma);
+    assert!(offer(&AudioCodec::ALL, local()).to_string().contains("AVP 0 8 9 101\r\n"));
+}
+
+#[test]
 fn an_offer_that_cannot_be_accepted_is_rejected_for_what_its_closest_stream_lacks() {
-    assert_eq!(rejected(&OFFER.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&OFFER.replace("8 0 96 97", "4 18")), NegotiationError::NoCommonCodec);
     assert_eq!(rejected(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::Profile);
     assert_eq!(rejected(&OFFER.replace("49170", "0")), NegotiationError::NoAudio);
     assert_eq!(rejected(&OFFER.replace("m=audio", "m=video")), NegotiationError::NoAudio);
@@ -118,7 +136,7 @@ fn an_offer_that_cannot_be_accepted_is_rejected_for_what_its_closest_stream_lack
     let multicast = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 224.2.1.1/127");
     assert_eq!(rejected(&multicast), NegotiationError::Multicast);
     let secure_and_plain = OFFER.replace("m=audio", "m=audio 3000 RTP/SAVP 0\r\nm=audio");
-    assert_eq!(rejected(&secure_and_plain.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&secure_and_plain.replace("8 0 96 97", "4 18")), NegotiationError::NoCommonCodec);
     assert_eq!(rejected(&secure_and_plain.replace("49170", "0")), NegotiationError::Profile);
 }
 
@@ -309,7 +327,7 @@ fn an_offer_with_an_address_of_the_other_ip_version_is_rejected_as_such() {
     let mapped = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 ::ffff:192.0.2.10");
     assert_eq!(answered(&mapped).1.remote, Some(SocketAddr::from(([192, 0, 2, 10], 49170))));
     // Without a common codec the IP version is not the problem.
-    assert_eq!(rejected(&six.replace("8 0 96 97", "9 18")), NegotiationError::NoCommonCodec);
+    assert_eq!(rejected(&six.replace("8 0 96 97", "4 18")), NegotiationError::NoCommonCodec);
     // A second stream of the other IP version is chosen, as in ANAT-like offers (RFC 3264 section 6).
     let both = format!("{six}m=audio 6000 RTP/AVP 0\r\nc=IN IP4 192.0.2.10\r\n");
     assert_eq!(answered(&both).1.remote, Some(SocketAddr::from(([192, 0, 2, 10], 6000))));

@@ -82,7 +82,7 @@ pub(crate) fn advice_on_rule(rule: &str) -> Option<&'static str> {
         "dialect_not_supported" => {
             "Calls need an agent that speaks telepath.v1; choose one in the connection."
         }
-        "no_common_codec" => "Enable PCMU or PCMA at the carrier.",
+        "no_common_codec" => "Enable PCMU, PCMA or G.722 at the carrier.",
         "rtp_profile" => "Switch secure media (SRTP) off for this trunk at the carrier.",
         "rtp_ports_exhausted" => "Widen media.rtp_ports in the configuration of the server.",
         "server_full" => "Raise limits.concurrent_calls in the configuration, or add a server.",

@@ -6,7 +6,7 @@ use telepath_core::patch::Patch;
 use telepath_core::trunk::{AgentUrl, AiProvider, CredentialField, E164, Trunk, TrunkPatchDraft};
 use telepath_store::{SignedIn, TrunkChangeError};
 
-use super::fields::{CODECS, codecs, codecs_value, number, problems_of};
+use super::fields::{codec_choices, codecs, codecs_value, number, problems_of};
 use super::{crumbs_below, path_of, trunk_of};
 use crate::form::{Fields, Problems, given, headers, lines};
 use crate::problem::Problem;
@@ -85,7 +85,7 @@ struct Page {
     is_custom: bool,
     is_elevenlabs: bool,
     has_headers: bool,
-    codecs: [(&'static str, &'static str); 5],
+    codecs: Vec<(String, String)>,
 }
 
 async fn page(
@@ -99,11 +99,11 @@ async fn page(
         shell: Shell::new(visit, caller, crumbs_below(trunk), "Edit").await?,
         problems,
         path: path_of(trunk.id),
+        codecs: codec_choices(&typed.codecs),
         typed,
         is_custom: trunk.ai_provider == AiProvider::Custom,
         is_elevenlabs: trunk.ai_provider == AiProvider::ElevenLabs,
         has_headers: trunk.credentials.contains_key(&CredentialField::CustomHeaders),
-        codecs: CODECS,
     })
 }
 

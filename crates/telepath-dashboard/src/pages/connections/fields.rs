@@ -6,15 +6,25 @@ use telepath_core::validation::Invalid;
 use crate::form::{Fields, Problems, lines};
 
 /// The orders of codecs that can be chosen, with their words.
-pub(super) const CODECS: [(&str, &str); 5] = [
-    ("", "The server’s order: PCMU, PCMA"),
+const CODECS: [(&str, &str); 8] = [
+    ("", "The server’s order: PCMU, PCMA, G722"),
     ("PCMU,PCMA", "PCMU, then PCMA"),
     ("PCMA,PCMU", "PCMA, then PCMU"),
     ("PCMU", "PCMU only"),
     ("PCMA", "PCMA only"),
+    ("G722,PCMU,PCMA", "G722 (wideband), then PCMU, then PCMA"),
+    ("G722,PCMA,PCMU", "G722 (wideband), then PCMA, then PCMU"),
+    ("G722", "G722 (wideband) only"),
 ];
 
-/// The value of [`CODECS`] for an order.
+/// The orders that can be chosen, and the present one if it is another.
+pub(super) fn codec_choices(present: &str) -> Vec<(String, String)> {
+    let other = CODECS.iter().all(|(value, _)| *value != present);
+    let other = other.then(|| (present.to_owned(), present.replace(',', ", then ")));
+    CODECS.iter().map(|(value, words)| ((*value).to_owned(), (*words).to_owned())).chain(other).collect()
+}
+
+/// The value of a choice for an order.
 pub(super) fn codecs_value(codecs: &[Codec]) -> String {
     codecs.iter().map(|codec| codec.name()).collect::<Vec<_>>().join(",")
 }

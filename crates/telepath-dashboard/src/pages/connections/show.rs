@@ -222,7 +222,7 @@ fn sip_facts(trunk: &Trunk, password_age: Option<String>) -> Vec<Fact> {
             ..fact("Networks", listed(&networks, "none; the password is required"))
         },
         fact("Numbers", listed(&settings.inbound_numbers, "any")),
-        fact("Codecs", listed(&settings.codecs, "PCMU, PCMA")),
+        fact("Codecs", listed(&settings.codecs, "PCMU, PCMA, G722")),
         fact("Calls at once", bounded(settings.max_concurrent_calls, "")),
         fact("Longest call", bounded(settings.max_call_seconds, " s")),
     ]

@@ -3,6 +3,7 @@
 use super::provider::{base64, provider_call};
 use super::*;
 use crate::dialect::{DialectConfig, OpenAiSettings, ToolDefinition};
+use crate::g711;
 use crate::turns::TurnSpeaker;
 use serde_json::json;
 
@@ -124,7 +125,7 @@ fn audio_is_sent_after_the_handshake_and_begins_with_the_newest_second_before_it
 
 #[test]
 fn g711_passes_through_byte_for_byte_in_both_directions_including_both_zeros_of_mu_law() {
-    for codec in AudioCodec::ALL {
+    for codec in [AudioCodec::Pcmu, AudioCodec::Pcma] {
         let mut test = new_call(codec);
         test.receive(&json!({"type": "session.updated", "session": {}}));
         let every: Vec<u8> = (0..=255).collect();
@@ -233,7 +234,7 @@ fn no_response_cancel_is_sent_because_the_server_interrupts_itself() {
 #[test]
 fn speech_events_of_the_server_delimit_the_callers_turns() {
     let mut test = ready_call();
-    let loud = AudioCodec::Pcmu.encode(6000);
+    let loud = g711::mu_encode(6000);
     for n in 0..50 {
         test.caller_payload(n, AudioCodec::Pcmu, &[loud; 160]);
         if n == 15 {
@@ -262,7 +263,7 @@ fn speech_events_of_the_server_delimit_the_callers_turns() {
 #[test]
 fn noise_that_the_server_does_not_report_is_no_turn() {
     let mut test = ready_call();
-    let loud = AudioCodec::Pcmu.encode(6000);
+    let loud = g711::mu_encode(6000);
     for n in 0..50 {
         test.caller_payload(n, AudioCodec::Pcmu, &[loud; 160]);
         test.run_for(ms(20));
@@ -278,10 +279,10 @@ fn a_codec_change_during_the_call_transcodes_because_the_session_keeps_its_forma
     other.send.audio = PayloadType::PCMA;
     other.receive.audio = PayloadType::PCMA;
     test.bridge.handle_negotiated(&other, test.now);
-    let code = AudioCodec::Pcmu.encode(4000);
+    let code = g711::mu_encode(4000);
     audio(&mut test, "r1", "i1", &[code; 160]);
     test.run_for(ms(50));
-    let expected = AudioCodec::Pcma.encode(AudioCodec::Pcmu.decode(code));
+    let expected = g711::a_encode(g711::mu_decode(code));
     assert_eq!(test.heard(), [expected; 160]);
 }
 

@@ -1,6 +1,7 @@
 //! Tests of silence, of a full queue, of cleared marks, of the agent's clock, and of late packets.
 
 use super::*;
+use crate::g711;
 
 /// A bridge whose caller may stay silent.
 fn without_media_timeout(mut config: BridgeConfig) -> TestBridge {
@@ -40,7 +41,7 @@ fn silence_is_sent_every_20_ms_from_the_answer_on_while_the_agent_is_silent() {
         assert_eq!((*at, *payload_type), (test.start + ms(20) * n, 0));
         assert_eq!(*timestamp, 0xffff_f000_u32.wrapping_add(n * 160));
     }
-    assert!(test.silence.iter().all(|(_, bytes)| bytes[12..] == [AudioCodec::Pcmu.encode(0); 160]));
+    assert!(test.silence.iter().all(|(_, bytes)| bytes[12..] == [g711::mu_encode(0); 160]));
     assert_eq!(test.bridge.report(test.now).played.silent, 3000);
 }
 
@@ -118,7 +119,7 @@ fn a_full_playout_queue_refuses_the_newest_audio_and_tells_the_agent_once() {
     assert_eq!(report.played.sent, 60 * 50 + 1);
     for (n, (_, bytes)) in test.packets.iter().enumerate() {
         let level = 1000 + 300 * i16::try_from(n / 50).unwrap();
-        assert_eq!(bytes[12], AudioCodec::Pcmu.encode(level), "frame {n}: the beginning is kept");
+        assert_eq!(bytes[12], g711::mu_encode(level), "frame {n}: the beginning is kept");
     }
     let marks = test.events_of_type("mark");
     assert_eq!((marks.len(), marks[0]["cleared"].as_bool()), (1, None));
