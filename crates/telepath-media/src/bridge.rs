@@ -21,7 +21,7 @@ pub use output::{AgentOutput, HangUpCause, Output, WriteToken};
 pub use tool_calls::{MAX_PENDING_TOOL_CALLS, MAX_TOOL_RESULT};
 
 use crate::call_report::{CallReport, estimate_mos};
-use crate::dialect::{AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId};
+use crate::dialect::{AgentClose, AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId};
 use crate::dtmf::Digit;
 use crate::playout::{PlayOut, PlayOutEvent};
 use crate::rtp::{
@@ -146,23 +146,21 @@ impl CallBridge {
         }
     }
 
-    /// The agent has closed its socket with this code (RFC 6455 section 7.4); `None` if the connection was lost. The call
-    /// ends: at once, or when the queued audio was played, if this is how the agent hangs up.
-    pub fn handle_agent_closed(&mut self, code: Option<u16>, now: Instant) {
+    /// The agent has closed its socket; `None` if the connection was lost without a close frame. The call ends: at once, or
+    /// when the queued audio was played, if this is how the agent hangs up.
+    pub fn handle_agent_closed(&mut self, close: Option<AgentClose<'_>>, now: Instant) {
         if self.state.is_over() {
             return;
         }
-        match self.state.agent.dialect().close_meaning(code) {
+        match self.state.agent.dialect().close_meaning(close.map(|close| close.code)) {
             CloseMeaning::Hangup => self.end(HangUpCause::AgentHangup, None, now),
             CloseMeaning::HangupAfterPlayOut => {
                 self.state.agent.close();
                 self.hang_up_after_playout(now);
             }
             CloseMeaning::Failure => {
-                let detail = code.map_or_else(
-                    || "the connection to the agent was lost".to_owned(),
-                    |code| format!("the agent closed the WebSocket with code {code}"),
-                );
+                let lost = || "the connection to the agent was lost".to_owned();
+                let detail = close.map_or_else(lost, |close| close.to_string());
                 self.end(HangUpCause::ProviderError, Some(detail), now);
             }
         }

@@ -5,10 +5,12 @@
 //! [`DialectOutput`]; audio stays bytes in the format of the provider, so that G.711 can pass through unchanged.
 
 mod call_context;
+mod deepgram;
 mod elevenlabs;
 mod fault;
 mod frame;
 mod from_agent;
+mod gemini;
 mod json;
 mod keypad;
 mod openai;
@@ -24,16 +26,18 @@ pub use call_context::{CallContext, StopReason};
 pub use fault::AgentFault;
 pub use frame::{AgentFrame, AgentMessage, BinaryContent, DialectOutput, MAX_RESULTS};
 pub use from_agent::{FromAgent, TransferTarget};
-pub use protocol::{CloseMeaning, TurnDetection};
+pub use protocol::{AgentClose, CloseMeaning, TurnDetection};
 pub use provider_error::ProviderError;
-pub use settings::{DialectConfig, ElevenLabsSettings, OpenAiSettings};
+pub use settings::{DeepgramSettings, DialectConfig, ElevenLabsSettings, GeminiSettings, OpenAiSettings};
 pub use telepath_v1::{MAX_TEXT, SUBPROTOCOL};
 pub use to_agent::ToAgent;
 pub use tools::{MAX_TOOL_ARGUMENTS, MAX_TOOL_NAME, ToolCall, ToolCallId, ToolDefinition, ToolResult};
 pub use twilio::twilio_call_sid;
 
 use crate::audio_format::AgentFormats;
+use deepgram::Deepgram;
 use elevenlabs::ElevenLabs;
+use gemini::Gemini;
 use openai::OpenAi;
 use protocol::Protocol;
 use std::time::Instant;
@@ -50,6 +54,8 @@ impl Dialect {
         Self(match config {
             DialectConfig::TelepathV1 => Box::new(TelepathV1::default()),
             DialectConfig::Twilio => Box::new(Twilio::default()),
+            DialectConfig::Deepgram(settings) => Box::new(Deepgram::new(settings)),
+            DialectConfig::Gemini(settings) => Box::new(Gemini::new(settings)),
             DialectConfig::ElevenLabs(settings) => Box::new(ElevenLabs::new(settings)),
             DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),
         })

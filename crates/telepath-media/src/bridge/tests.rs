@@ -1,9 +1,11 @@
 //! Tests of the bridge in virtual time, with a caller, a link in each direction, and an agent.
 
 mod conversation;
+mod deepgram;
 mod digits;
 mod elevenlabs;
 mod flow;
+mod gemini;
 mod liveness;
 mod openai;
 mod playout;

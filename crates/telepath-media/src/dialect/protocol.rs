@@ -4,7 +4,7 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, BinaryContent, DialectOutput};
 use super::to_agent::ToAgent;
 use crate::audio_format::AgentFormats;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::time::Instant;
 
 /// Who decides when the caller speaks.
@@ -16,6 +16,23 @@ pub enum TurnDetection {
     ProviderInterrupts,
     /// The built-in detector. The agent, or the bridge for it, clears queued audio.
     BuiltIn,
+}
+
+/// How an agent closed its WebSocket (RFC 6455 section 5.5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentClose<'a> {
+    /// The status code; 1005 if the close frame has none.
+    pub code: u16,
+    /// The text beside it.
+    pub reason: &'a str,
+}
+
+impl fmt::Display for AgentClose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the agent closed the WebSocket with code {}", self.code)?;
+        let reason: String = self.reason.chars().filter(|c| !c.is_control()).collect();
+        if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+    }
 }
 
 /// How the end of the agent's connection is to be understood.

@@ -14,6 +14,10 @@ pub enum DialectConfig {
     OpenAi(OpenAiSettings),
     /// `ElevenLabs` Agents.
     ElevenLabs(ElevenLabsSettings),
+    /// The Deepgram Voice Agent API.
+    Deepgram(DeepgramSettings),
+    /// The Gemini Live API.
+    Gemini(GeminiSettings),
 }
 
 /// Settings of the OpenAI Realtime API. The model is a parameter of the URL.
@@ -39,4 +43,41 @@ pub struct ElevenLabsSettings {
     pub language: Option<String>,
     /// Whether to ask for the calls of client tools, which an agent does not send by default.
     pub client_tools: bool,
+}
+
+/// Settings of the Deepgram Voice Agent API. With an agent's identifier, only the instructions of the trunk are added to
+/// what is configured there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeepgramSettings {
+    /// An agent that is configured at the provider; the other settings then have no effect.
+    pub agent_id: Option<String>,
+    /// What the agent says first; `None` if it waits for the caller.
+    pub greeting: Option<String>,
+    /// The model that transcribes, such as `nova-3`.
+    pub listen_model: Option<String>,
+    /// The caller's language, such as `de`.
+    pub language: Option<String>,
+    /// The provider of the language model, such as `open_ai`.
+    pub think_provider: Option<String>,
+    /// The language model.
+    pub think_model: Option<String>,
+    /// The voice, such as `aura-2-thalia-en`.
+    pub voice: Option<String>,
+    /// Tools that the model may call.
+    pub tools: Vec<ToolDefinition>,
+}
+
+/// Settings of the Gemini Live API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeminiSettings {
+    /// The model, with or without the prefix `models/`.
+    pub model: String,
+    /// The voice, such as `Puck`.
+    pub voice: Option<String>,
+    /// The language of the answers, such as `de-DE`.
+    pub language: Option<String>,
+    /// What the agent says when the call is answered; `None` if it waits for the caller.
+    pub greeting: Option<String>,
+    /// Tools that the model may call.
+    pub tools: Vec<ToolDefinition>,
 }

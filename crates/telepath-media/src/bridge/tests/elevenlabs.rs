@@ -1,6 +1,6 @@
 //! A call with `ElevenLabs` Agents: recorded sequences, in virtual time.
 
-use super::provider::{base64, provider_call};
+use super::provider::{base64, closed, provider_call};
 use super::*;
 use crate::dialect::{DialectConfig, ElevenLabsSettings};
 use crate::dtmf::Digit;
@@ -189,7 +189,7 @@ fn when_the_agent_ends_the_conversation_its_last_words_are_played_first() {
     let mut test = ready_call();
     audio(&mut test, 1, &[0x21; 8000]);
     test.run_for(ms(100));
-    test.bridge.handle_agent_closed(Some(1000), test.now);
+    test.bridge.handle_agent_closed(closed(Some(1000)), test.now);
     test.collect();
     assert_eq!(test.hang_up, None);
     test.run_for(ms(890));
@@ -198,7 +198,7 @@ fn when_the_agent_ends_the_conversation_its_last_words_are_played_first() {
     assert_eq!((test.hang_up, test.packets.len()), (Some(HangUpCause::AgentHangup), 50));
 
     let mut silent = ready_call();
-    silent.bridge.handle_agent_closed(Some(1000), silent.now);
+    silent.bridge.handle_agent_closed(closed(Some(1000)), silent.now);
     silent.collect();
     assert_eq!(silent.hang_up, Some(HangUpCause::AgentHangup));
 }
@@ -209,12 +209,12 @@ fn a_socket_that_drops_in_the_middle_of_an_answer_is_a_failure() {
         let mut test = ready_call();
         audio(&mut test, 1, &[0x21; 8000]);
         test.run_for(ms(100));
-        test.bridge.handle_agent_closed(code, test.now);
+        test.bridge.handle_agent_closed(closed(code), test.now);
         test.collect();
         assert_eq!(test.hang_up, Some(HangUpCause::ProviderError), "{code:?}");
     }
     let mut test = new_call(ElevenLabsSettings::default());
-    test.bridge.handle_agent_closed(Some(1000), test.now);
+    test.bridge.handle_agent_closed(closed(Some(1000)), test.now);
     test.collect();
     assert_eq!(test.hang_up, Some(HangUpCause::ProviderError), "it never became ready");
 }

@@ -10,6 +10,11 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// A close frame with this code, or none.
+pub(super) fn closed(code: Option<u16>) -> Option<AgentClose<'static>> {
+    code.map(|code| AgentClose { code, reason: "" })
+}
+
 pub(super) fn call_context() -> CallContext {
     CallContext {
         system_prompt: Some("Be kind.".into()),

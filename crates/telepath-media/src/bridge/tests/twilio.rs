@@ -1,6 +1,6 @@
 //! A call with an agent that was written for Twilio Media Streams.
 
-use super::provider::{base64, provider_call};
+use super::provider::{base64, closed, provider_call};
 use super::*;
 use crate::dialect::{DialectConfig, twilio_call_sid};
 use crate::dtmf::Digit;
@@ -157,7 +157,7 @@ fn the_agent_that_closes_the_socket_hangs_up_and_one_that_fails_does_not() {
     ] {
         let mut test = call(AudioCodec::Pcmu);
         media(&mut test, &[0x21; 1600]);
-        test.bridge.handle_agent_closed(code, test.now);
+        test.bridge.handle_agent_closed(closed(code), test.now);
         test.collect();
         assert_eq!(test.hang_up, Some(cause), "{code:?}");
     }

@@ -1,5 +1,6 @@
 //! Tool calls, keys, errors and malformed events of the OpenAI Realtime API.
 
+use super::super::provider::closed;
 use super::*;
 use crate::dialect::ToolCallId;
 use crate::dtmf::Digit;
@@ -153,7 +154,7 @@ fn a_socket_that_drops_in_the_middle_of_an_item_is_a_failure() {
     begin_response(&mut test, "r1");
     audio(&mut test, "r1", "i1", &[0x20; 8000]);
     test.run_for(ms(100));
-    test.bridge.handle_agent_closed(Some(1001), test.now);
+    test.bridge.handle_agent_closed(closed(Some(1001)), test.now);
     test.collect();
     assert_eq!(test.hang_up, Some(HangUpCause::ProviderError));
     assert_eq!(test.detail.as_deref(), Some("the agent closed the WebSocket with code 1001"));
