@@ -12,6 +12,7 @@ mod playout;
 mod provider;
 mod restarts;
 mod twilio;
+mod wideband;
 
 use super::*;
 use crate::codec::AudioCodec;
