@@ -8,7 +8,7 @@ use telepath_sip::AdvertisedAddress;
 use telepath_sip::message::Transport;
 
 use crate::options::StartError;
-use crate::sip_socket::is_dual_stack;
+use crate::transport::is_dual_stack;
 
 /// The addresses of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

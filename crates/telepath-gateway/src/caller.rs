@@ -1,18 +1,21 @@
-//! A SIP test caller over UDP. It places a call, plays samples in real time, records what it receives, and measures the
+//! A SIP test caller over UDP, TCP or TLS. It places a call, plays samples in real time, records what it receives, and measures the
 //! echo. The quickstart, the command line, tests and benchmarks use it. It is built on the same SIP and media crates as
 //! the gateway.
 
 mod load;
+mod sip_link;
 mod test_call;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use telepath_core::entropy::EntropyError;
 use telepath_core::secret::SecretText;
 use telepath_media::codec::AudioCodec;
 use telepath_media::test_caller::EchoStats;
-use telepath_sip::message::{DEFAULT_SIP_PORT, SipUri, StatusCode, Uri};
+use telepath_sip::message::{DEFAULT_SIP_PORT, SipUri, StatusCode, Transport, Uri};
 use tokio::time::Instant;
 
 pub use load::{LoadOptions, LoadReport, place_load};
@@ -23,12 +26,14 @@ pub(crate) use test_call::TestCallEvent;
 /// Options of a call to place.
 #[derive(Debug, Clone)]
 pub struct CallerOptions {
-    /// The callee's URI.
+    /// The callee's URI, which names the transport: UDP unless it has a `transport` parameter or is a `sips:` URI.
     pub target: SipUri,
     /// The address to send the INVITE to; `None` resolves the target's host.
     pub peer: Option<SocketAddr>,
     /// The local address; `None` lets the routing table choose one.
     pub local: Option<IpAddr>,
+    /// The certificate authorities that a call over TLS trusts.
+    pub tls: Option<Arc<ClientConfig>>,
     /// User part of From.
     pub from: String,
     /// User name and password for digest authentication.
@@ -46,19 +51,20 @@ pub struct CallerOptions {
 }
 
 impl CallerOptions {
-    /// A call to a `sip:` URI that plays nothing and listens for one second.
+    /// A call to a `sip:` or `sips:` URI that plays nothing and listens for one second.
     ///
     /// # Errors
     /// [`CallerError::NotASipUri`].
     pub fn new(uri: &str) -> Result<Self, CallerError> {
         let target = match Uri::parse(uri) {
-            Some(Uri::Sip(target)) if !target.is_secure() => target,
-            Some(Uri::Sip(_) | Uri::Tel(_) | Uri::Other(_)) | None => return Err(CallerError::NotASipUri),
+            Some(Uri::Sip(target)) => target,
+            Some(Uri::Tel(_) | Uri::Other(_)) | None => return Err(CallerError::NotASipUri),
         };
         Ok(Self {
             target,
             peer: None,
             local: None,
+            tls: None,
             from: "telepath-caller".to_owned(),
             credentials: None,
             codecs: AudioCodec::ALL.to_vec(),
@@ -116,7 +122,7 @@ impl CallOutcome {
 /// Why a call has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum CallerError {
-    /// The target is not a URI that can be called over UDP.
+    /// The target is not a URI that can be called.
     #[error("the target must be a sip: URI such as sip:support-01@127.0.0.1:5060")]
     NotASipUri,
     /// The target's host could not be resolved.
@@ -158,7 +164,8 @@ pub async fn place_call(options: CallerOptions) -> Result<CallOutcome, CallerErr
     Ok(call.into_outcome(ended_by))
 }
 
-/// The port of a URI, or the default SIP port.
+/// The port of a URI, or the default port of its transport.
 fn port_of(target: &SipUri) -> u16 {
-    target.host_port().port.unwrap_or(DEFAULT_SIP_PORT)
+    let default = target.transport().map_or(DEFAULT_SIP_PORT, Transport::default_port);
+    target.host_port().port.unwrap_or(default)
 }

@@ -1,7 +1,6 @@
 //! The public handle of a gateway: start it, list and hang up its calls, and shut it down so that every call ends
 //! properly and every call record is written.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +24,8 @@ use crate::options::{GatewayOptions, StartError};
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
 use crate::signalling::{Signalling, SignallingSeeds};
-use crate::sip_socket::SipSocket;
 use crate::strangers::StrangerTable;
+use crate::transport::Transports;
 use crate::trusted_networks;
 
 /// Capacity of the command channel; when it is full, calls wait.
@@ -40,6 +39,7 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
 pub struct Gateway {
     handle: GatewayHandle,
     sip_addr: SocketAddr,
+    listeners: Vec<(Transport, SocketAddr)>,
     signalling: JoinHandle<()>,
 }
 
@@ -70,7 +70,7 @@ pub struct ShutdownReport {
 }
 
 impl Gateway {
-    /// Opens the SIP socket and starts to accept calls. `sip_nonce_secret` is the key of digest nonces; servers with the
+    /// Opens the SIP sockets and starts to accept calls. `sip_nonce_secret` is the key of digest nonces; servers with the
     /// same key take each other's nonces for proof of an address. Must be called on a tokio runtime.
     ///
     /// # Errors
@@ -82,13 +82,15 @@ impl Gateway {
         entropy: Arc<dyn Entropy>,
         sip_nonce_secret: [u8; 32],
     ) -> Result<Self, StartError> {
-        let listen = options.sip_listen;
-        let socket = SipSocket::open(listen).map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => StartError::PortTaken(listen),
-            _ => StartError::Socket { address: listen, source },
-        })?;
-        let sip_addr = socket.local_addr();
+        let transports = Transports::open(&options)?;
+        let listeners = transports.listeners();
+        let sip_addr = listeners.first().map(|(_, address)| *address).ok_or(StartError::NoUdp)?;
         let addresses = LocalAddresses::find(options.advertise.as_deref(), sip_addr.ip()).await?;
+        let mut advertised = Vec::new();
+        for (transport, listener) in &listeners {
+            let addresses = LocalAddresses::find(options.advertise.as_deref(), listener.ip()).await?;
+            advertised.extend(addresses.of_listener(*transport, *listener));
+        }
         if let Some(address) = addresses.unreachable(sip_addr.ip()) {
             tracing::warn!(
                 %address,
@@ -103,7 +105,6 @@ impl Gateway {
             nonce_issuer: u32::from_le_bytes(random_bytes(&*entropy)?),
             nonce_secret: sip_nonce_secret,
         };
-        let advertised = addresses.of_listener(Transport::Udp, sip_addr).collect();
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let shared = Arc::new(Shared {
             options,
@@ -119,7 +120,8 @@ impl Gateway {
             unrecorded: Semaphore::new(MAX_UNRECORDED),
             give_up: CancellationToken::new(),
         });
-        let signalling = Signalling::new(shared.clone(), socket, advertised, &seeds, receiver);
+        let signalling =
+            Signalling::new(shared.clone(), transports, advertised.into_iter().collect(), &seeds, receiver);
         // Before the first datagram is read, so that no carrier in `allowed_ips` is challenged after a start.
         let read = trusted_networks::refresh(&shared).await;
         if let Err(error) = &read {
@@ -130,13 +132,20 @@ impl Gateway {
         }
         tokio::spawn(trusted_networks::keep_current(shared.clone(), read.is_ok()));
         let signalling = tokio::spawn(signalling.run());
-        tracing::info!(listen = %sip_addr, advertised = %addresses, "listening for SIP over UDP");
-        Ok(Self { handle: GatewayHandle(shared), sip_addr, signalling })
+        for (transport, listen) in &listeners {
+            tracing::info!(%listen, advertised = %addresses, "listening for SIP over {}", transport.name().to_uppercase());
+        }
+        Ok(Self { handle: GatewayHandle(shared), sip_addr, listeners, signalling })
     }
 
-    /// The address of the SIP socket.
+    /// The address of the first UDP socket for SIP.
     pub fn sip_addr(&self) -> SocketAddr {
         self.sip_addr
+    }
+
+    /// The addresses of all SIP sockets and listeners, those of UDP first.
+    pub fn sip_listeners(&self) -> &[(Transport, SocketAddr)] {
+        &self.listeners
     }
 
     /// A handle to the live calls.

@@ -21,10 +21,10 @@ mod reject_reason;
 mod rtp_ports;
 mod shared;
 mod signalling;
-mod sip_socket;
 mod strangers;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod trusted_networks;
 
 pub use agent::SocketProbe;
@@ -32,3 +32,5 @@ pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
 pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};
 pub use options::{DtmfRecords, GatewayOptions, StartError};
 pub use telepath_sip::digest::DigestAlgorithms;
+pub use telepath_sip::message::Transport as SipTransport;
+pub use transport::{InvalidClientAuthorities, SipConnectionLimits, SipConnectionTimeouts, SipTls};

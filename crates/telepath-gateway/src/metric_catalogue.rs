@@ -2,6 +2,8 @@
 
 use telepath_core::call::{CallStatus, DisconnectReason};
 
+use crate::transport::{CloseReason, ConnectionLimit};
+
 /// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
@@ -30,6 +32,12 @@ const fn counter(name: &'static str, help: &'static str) -> Metric {
 
 const CALLS_ENDED: &str = "telepath_calls_ended_total";
 const SIP_REJECTED: &str = "telepath_sip_rejected_total";
+const SIP_CONNECTIONS_OPEN: &str = "telepath_sip_connections_open";
+const SIP_CONNECTIONS: &str = "telepath_sip_connections_total";
+const SIP_CONNECTIONS_CLOSED: &str = "telepath_sip_connections_closed_total";
+const SIP_CONNECTIONS_REFUSED: &str = "telepath_sip_connections_refused_total";
+/// The transports with connections.
+const STREAM_TRANSPORTS: [&str; 2] = ["tcp", "tls"];
 
 /// Every metric of the gateway.
 pub const METRICS: &[Metric] = &[
@@ -75,8 +83,23 @@ pub const METRICS: &[Metric] = &[
     ),
     counter("telepath_sip_challenges_total", "INVITEs challenged for credentials."),
     counter("telepath_sip_keep_alives_total", "SIP keep-alives (RFC 5626)."),
+    Metric {
+        name: SIP_CONNECTIONS_OPEN,
+        kind: MetricKind::Gauge,
+        help: "Open SIP connections, by transport.",
+    },
+    counter(SIP_CONNECTIONS, "SIP connections that were accepted or opened, by transport."),
+    counter(SIP_CONNECTIONS_CLOSED, "SIP connections that ended, by reason."),
+    counter(
+        SIP_CONNECTIONS_REFUSED,
+        "SIP connections that were refused because every other one carried a call, by limit.",
+    ),
+    counter(
+        "telepath_sip_unsent_total",
+        "SIP messages that were not sent because their connection had ended.",
+    ),
     counter("telepath_sip_info_total", "INFO requests with DTMF digits."),
-    counter("telepath_sip_socket_errors_total", "Errors of the SIP socket while sending or receiving."),
+    counter("telepath_sip_socket_errors_total", "Errors of SIP sockets for UDP while sending or receiving."),
     counter("telepath_rtp_received_total", "RTP packets from callers in ended calls."),
     counter("telepath_rtp_sent_total", "RTP packets to callers in ended calls."),
     counter("telepath_rtp_lost_total", "Lost RTP packets from callers in ended calls."),
@@ -113,6 +136,7 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "ambiguous_number",
     "auth_throttled",
     "bad_response",
+    "body_too_long",
     "call_table_full",
     "call_transactions_full",
     "control_unavailable",
@@ -120,11 +144,13 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "cseq_not_advanced",
     "dialect_not_supported",
     "foreign_nonce",
+    "head_too_long",
     "headers_in_request_uri",
     "headers_too_large",
     "lookups_full",
     "looped_request",
     "malformed",
+    "malformed_content_length",
     "malformed_credentials",
     "malformed_sdp",
     "merged_request",
@@ -135,6 +161,7 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "national_number",
     "no_audio",
     "no_common_codec",
+    "no_content_length",
     "no_entropy",
     "not_sip",
     "number_not_listed",
@@ -194,7 +221,27 @@ fn register(metric: &Metric) {
                 metrics::counter!(name, "reason" => *reason).increment(0);
             }
         }
+        MetricKind::Counter if name == SIP_CONNECTIONS => {
+            for transport in STREAM_TRANSPORTS {
+                metrics::counter!(name, "transport" => transport).increment(0);
+            }
+        }
+        MetricKind::Counter if name == SIP_CONNECTIONS_CLOSED => {
+            for reason in CloseReason::NAMES {
+                metrics::counter!(name, "reason" => reason).increment(0);
+            }
+        }
+        MetricKind::Counter if name == SIP_CONNECTIONS_REFUSED => {
+            for limit in ConnectionLimit::ALL {
+                metrics::counter!(name, "limit" => limit.name()).increment(0);
+            }
+        }
         MetricKind::Counter => metrics::counter!(name).increment(0),
+        MetricKind::Gauge if name == SIP_CONNECTIONS_OPEN => {
+            for transport in STREAM_TRANSPORTS {
+                metrics::gauge!(name, "transport" => transport).set(0.0);
+            }
+        }
         MetricKind::Gauge => metrics::gauge!(name).set(0.0),
         MetricKind::Histogram => drop(metrics::histogram!(name)),
     }
@@ -224,7 +271,12 @@ mod tests {
     fn every_reject_reason_has_a_series_before_the_first_rejection() {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let mut used = BTreeSet::new();
-        for file in ["telepath-gateway/src/reject_reason.rs", "telepath-sip/src/endpoint/reject_reason.rs"] {
+        let files = [
+            "telepath-gateway/src/reject_reason.rs",
+            "telepath-sip/src/endpoint/reject_reason.rs",
+            "telepath-sip/src/message/stream.rs",
+        ];
+        for file in files {
             let text = std::fs::read_to_string(crates.join(file)).unwrap();
             let names = text.lines().filter_map(|line| line.trim().strip_suffix("\",")?.split_once("=> \""));
             // A text with blanks is the description of a reason.

@@ -10,12 +10,26 @@ use telepath_core::address::NetworkList;
 use telepath_core::entropy::EntropyError;
 use telepath_egress::Egress;
 use telepath_sip::digest::DigestAlgorithms;
+use telepath_sip::message::Transport;
+
+use crate::transport::{SipConnectionLimits, SipConnectionTimeouts, SipTls};
 
 /// The options of a gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
-    /// The UDP address for SIP. Port 0 takes a free port, see [`crate::Gateway::sip_addr`].
-    pub sip_listen: SocketAddr,
+    /// The UDP addresses for SIP. Port 0 takes a free port, see [`crate::Gateway::sip_listeners`]. RTP uses the IP address of
+    /// the first one.
+    pub sip_listen: Vec<SocketAddr>,
+    /// The TCP addresses for SIP.
+    pub sip_tcp_listen: Vec<SocketAddr>,
+    /// The TLS addresses for SIP; not used without [`Self::sip_tls`].
+    pub sip_tls_listen: Vec<SocketAddr>,
+    /// The certificates of the TLS listeners.
+    pub sip_tls: Option<SipTls>,
+    /// The limits of SIP connections over TCP and TLS.
+    pub sip_connections: SipConnectionLimits,
+    /// The times after which a SIP connection is closed.
+    pub sip_timeouts: SipConnectionTimeouts,
     /// The address in Contact, Via and SDP, or a host name that is resolved once at the start. `None` means the listen
     /// address or, if that is unspecified, the address that the routing table selects for traffic to the Internet.
     pub advertise: Option<String>,
@@ -59,10 +73,15 @@ pub struct GatewayOptions {
 }
 
 impl GatewayOptions {
-    /// The defaults for a gateway that listens on `sip_listen`.
+    /// The defaults for a gateway that listens on `sip_listen` over UDP only.
     pub fn new(sip_listen: SocketAddr) -> Self {
         Self {
-            sip_listen,
+            sip_listen: vec![sip_listen],
+            sip_tcp_listen: Vec::new(),
+            sip_tls_listen: Vec::new(),
+            sip_tls: None,
+            sip_connections: SipConnectionLimits::default(),
+            sip_timeouts: SipConnectionTimeouts::default(),
             advertise: None,
             rtp_ports: 20_000..=29_999,
             rtp_port_drain: Duration::from_secs(5),
@@ -99,11 +118,21 @@ pub enum DtmfRecords {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another program uses the port.
-    #[error("UDP port {} on {} is in use by another program; stop it or choose another SIP port", .0.port(), .0.ip())]
-    PortTaken(SocketAddr),
-    /// The SIP socket could not be opened.
-    #[error("could not listen for SIP on udp {address}: {source}")]
+    #[error(
+        "{} port {} on {} is in use by another program; stop it or choose another SIP port",
+        transport.ip_protocol(), address.port(), address.ip()
+    )]
+    PortTaken {
+        /// The transport.
+        transport: Transport,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A SIP socket could not be opened.
+    #[error("could not listen for SIP on {} {address}: {source}", transport.name())]
     Socket {
+        /// The transport.
+        transport: Transport,
         /// The address.
         address: SocketAddr,
         /// The error of the operating system.
@@ -119,6 +148,9 @@ pub enum StartError {
         /// Why it could not be resolved.
         cause: String,
     },
+    /// SIP needs a UDP address.
+    #[error("SIP needs at least one address for UDP")]
+    NoUdp,
     /// The range of RTP ports contains no even port.
     #[error("the RTP port range must contain at least one even port")]
     NoRtpPorts,

@@ -1,4 +1,4 @@
-//! The signalling task owns the SIP endpoint (RFC 3261) and its UDP socket. It processes datagrams in order of arrival
+//! The signalling task owns the SIP endpoint (RFC 3261) and its transports. It processes messages in order of arrival
 //! and never waits for a database or for a call: calls send it commands, it sends them events, both through bounded
 //! channels, so neither side can block the other.
 
@@ -9,6 +9,7 @@ mod authentication;
 mod call_counts;
 mod called_number;
 mod pending_invite;
+mod receive;
 mod refusal;
 mod refusal_budget;
 mod rejected_invite;
@@ -20,8 +21,6 @@ mod stranger_screen;
 mod tests;
 
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,7 +40,7 @@ use crate::command::{CarrierEvent, Command};
 use crate::disconnect_reason;
 use crate::pending_lookups::PendingLookups;
 use crate::shared::Shared;
-use crate::sip_socket::SipSocket;
+use crate::transport::{CloseReason, ConnectionHold, Received, Transports};
 use auth_throttle::AuthThrottle;
 use call_counts::CallCounts;
 use pending_invite::PendingInvite;
@@ -50,10 +49,7 @@ use refusal_budget::RefusalBudget;
 use rejected_invite::CANCELLED;
 use rejection_log::RejectionLog;
 use sip_trace::SipTrace;
-use stranger_screen::StrangerScreen;
 
-/// Datagrams read from the socket in one turn, before the timers and the next command.
-const BATCH: usize = 64;
 /// Lifetime of a nonce in seconds.
 const NONCE_LIFETIME_SECONDS: u64 = 300;
 /// Nonces whose used counts are remembered.
@@ -85,13 +81,17 @@ struct AdmittedCall {
     /// learns of it.
     end: Option<mpsc::OwnedPermit<CarrierEvent>>,
     trunk: TrunkId,
+    /// Keeps the connection of the INVITE open.
+    _connection: Option<ConnectionHold>,
     /// Whether the caller has answered a challenge, or its ACK has arrived.
     proved: bool,
 }
 
 pub(crate) struct Signalling {
     shared: Arc<Shared>,
-    socket: SipSocket,
+    transports: Transports,
+    /// Connections that ended in this turn.
+    closed: Vec<(Flow, CloseReason)>,
     endpoint: Endpoint,
     digest: DigestServer,
     throttle: AuthThrottle,
@@ -120,7 +120,7 @@ pub(crate) struct SignallingSeeds {
 /// What wakes the signalling task.
 enum Wakeup {
     Command(Command),
-    Datagram(io::Result<(usize, SocketAddr)>),
+    Received(Received),
     Timer,
     /// All senders of commands have been dropped.
     CommandsClosed,
@@ -129,7 +129,7 @@ enum Wakeup {
 impl Signalling {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        socket: SipSocket,
+        transports: Transports,
         advertised: AdvertisedAddresses,
         seeds: &SignallingSeeds,
         commands: mpsc::Receiver<Command>,
@@ -158,7 +158,8 @@ impl Signalling {
             draining: false,
             stopped: false,
             shared,
-            socket,
+            transports,
+            closed: Vec::new(),
             commands,
         }
     }
@@ -171,7 +172,7 @@ impl Signalling {
             let wakeup = tokio::select! {
                 biased;
                 command = self.commands.recv() => command.map_or(Wakeup::CommandsClosed, Wakeup::Command),
-                received = self.socket.recv_from(&mut buffer) => Wakeup::Datagram(received),
+                received = self.transports.receive(&mut buffer) => Wakeup::Received(received),
                 () = sleep_until(deadline), if deadline.is_some() => Wakeup::Timer,
             };
             self.take_turn(wakeup, &mut buffer, Instant::now());
@@ -179,53 +180,7 @@ impl Signalling {
         }
     }
 
-    /// Serves the wakeup and then the timers that are due, because a socket that always has a datagram would otherwise
-    /// keep the timers waiting.
-    fn take_turn(&mut self, wakeup: Wakeup, buffer: &mut [u8], now: Instant) {
-        match wakeup {
-            Wakeup::Command(command) => self.apply(command),
-            Wakeup::Datagram(received) => self.receive(received, buffer),
-            Wakeup::Timer => {}
-            Wakeup::CommandsClosed => self.stopped = true,
-        }
-        self.endpoint.handle_timeout(now);
-    }
-
-    /// Processes this datagram and those that wait behind it, at most [`BATCH`].
-    fn receive(&mut self, first: io::Result<(usize, SocketAddr)>, buffer: &mut [u8]) {
-        let mut received = first;
-        for _ in 0..BATCH {
-            match received {
-                Ok((length, source)) => {
-                    let datagram = buffer.get(..length).unwrap_or_default();
-                    self.receive_datagram(source, datagram, Instant::now());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The kernel reports the ICMP error of an earlier send here; no datagram was lost.
-                Err(_) => metrics::counter!("telepath_sip_socket_errors_total").increment(1),
-            }
-            received = self.socket.try_recv_from(buffer);
-        }
-    }
-
-    fn receive_datagram(&mut self, source: SocketAddr, datagram: &[u8], now: Instant) {
-        let epoch = self.epoch();
-        let mut screen = StrangerScreen {
-            digest: &mut self.digest,
-            trusted: &self.trusted,
-            lookups: &self.lookups,
-            throttle: &self.throttle,
-            rejections: &mut self.rejections,
-            strangers: &self.shared.strangers,
-            epoch,
-            at: self.shared.clock.now(),
-            now,
-        };
-        let flow = Flow::udp(self.socket.local_addr(), source);
-        self.endpoint.handle_screened_message(flow, datagram, &mut screen, now);
-    }
-
-    /// Handles the endpoint's events, sends its datagrams and stores its trace until nothing is left.
+    /// Handles the endpoint's events, sends its messages and stores its trace until nothing is left.
     async fn flush(&mut self) {
         loop {
             while let Some(event) = self.endpoint.poll_event() {
@@ -234,12 +189,12 @@ impl Signalling {
             let mut idle = true;
             while let Some(transmit) = self.endpoint.poll_transmit() {
                 idle = false;
-                if self.socket.send_to(&transmit.payload, transmit.flow.remote).await.is_err() {
-                    metrics::counter!("telepath_sip_socket_errors_total").increment(1);
+                if let Err(flow) = self.transports.send(transmit).await {
+                    self.closed.push((flow, CloseReason::SlowReader));
                 }
             }
             self.collect_trace();
-            if idle {
+            if idle && !self.forget_closed(Instant::now()) {
                 self.write_refusals();
                 return;
             }

@@ -11,5 +11,6 @@ pub(crate) mod fixture;
 mod media_target;
 mod renegotiation;
 mod return_path;
+mod sip_connections;
 mod sip_records;
 mod text_encoding;

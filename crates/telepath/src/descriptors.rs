@@ -1,4 +1,4 @@
-//! The file descriptors of the process. API connections, calls and webhook deliveries each have a share, so that none can
+//! The file descriptors of the process. API connections, SIP connections, calls and webhook deliveries each have a share, so that none can
 //! starve the others.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,11 +15,16 @@ const MIN_CONNECTIONS: u64 = 16;
 const DELIVERIES_PART: u64 = 8;
 const MIN_DELIVERIES: u64 = 4;
 
+/// The part of the descriptors that SIP connections get at most.
+const SIP_PART: u64 = 8;
+
 /// How many connections, calls and deliveries the descriptors allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DescriptorShares {
     /// Open connections to the API.
     pub(crate) connections: u64,
+    /// Open SIP connections.
+    pub(crate) sip_connections: u64,
     /// Concurrent calls.
     pub(crate) calls: u64,
     /// Concurrent delivery attempts.
@@ -32,11 +37,13 @@ impl DescriptorShares {
         let free = limit.saturating_sub(RESERVED);
         let deliveries = wanted.deliveries.min((free / DELIVERIES_PART / PER_DELIVERY).max(MIN_DELIVERIES));
         let free = free.saturating_sub(deliveries * PER_DELIVERY);
+        let sip_connections = wanted.sip_connections.min((free / SIP_PART).max(MIN_CONNECTIONS));
+        let free = free.saturating_sub(sip_connections);
         let for_calls = wanted.calls.saturating_mul(PER_CALL);
         let kept_for_calls = for_calls.min(free / 2);
         let connections = wanted.connections.min((free - kept_for_calls).max(MIN_CONNECTIONS));
         let calls = for_calls.min(free.saturating_sub(connections)) / PER_CALL;
-        Self { connections, calls: calls.max(1), deliveries }
+        Self { connections, sip_connections, calls: calls.max(1), deliveries }
     }
 }
 
@@ -48,6 +55,7 @@ pub(crate) fn divide(wanted: DescriptorShares) -> DescriptorShares {
         tracing::warn!(
             limit,
             api_connections = shares.connections,
+            sip_connections = shares.sip_connections,
             concurrent_calls = shares.calls,
             concurrent_deliveries = shares.deliveries,
             "the process may open too few files for the configured limits, so they are lowered; raise its limit of open files \
@@ -73,7 +81,7 @@ mod tests {
     use super::*;
 
     fn shares(limit: u64, connections: u64, calls: u64) -> (u64, u64, u64) {
-        let wanted = DescriptorShares { connections, calls, deliveries: 512 };
+        let wanted = DescriptorShares { connections, sip_connections: 0, calls, deliveries: 512 };
         let shares = DescriptorShares::of(limit, wanted);
         (shares.connections, shares.calls, shares.deliveries)
     }
@@ -95,6 +103,25 @@ mod tests {
             let (connections, calls, deliveries) = shares(limit, 10_000, 1000);
             let used = RESERVED + connections + calls * PER_CALL + deliveries * PER_DELIVERY;
             assert!(limit < 320 || used <= limit, "{limit}");
+        }
+    }
+
+    #[test]
+    fn sip_connections_get_an_eighth_and_leave_what_they_do_not_use() {
+        let wanted = |sip_connections| DescriptorShares {
+            connections: 10_000,
+            sip_connections,
+            calls: 1000,
+            deliveries: 512,
+        };
+        assert_eq!(DescriptorShares::of(1_048_576, wanted(2000)), wanted(2000));
+        let few = DescriptorShares::of(1024, wanted(2000));
+        assert_eq!((few.connections, few.sip_connections, few.calls), (294, 84, 98));
+        for limit in 400..20_000 {
+            let shares = DescriptorShares::of(limit, wanted(2000));
+            let used = RESERVED + shares.connections + shares.sip_connections;
+            let used = used + shares.calls * PER_CALL + shares.deliveries * PER_DELIVERY;
+            assert!(used <= limit, "{limit}");
         }
     }
 

@@ -23,7 +23,7 @@ use telepath_core::leak::SigningKeys;
 use telepath_core::ports::{LiveCalls, Mail};
 use telepath_dashboard::Dashboard;
 use telepath_egress::Egress;
-use telepath_gateway::{Gateway, GatewayOptions, StartError};
+use telepath_gateway::{Gateway, GatewayOptions, SipConnectionLimits, SipTls, SipTransport, StartError};
 use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, RequestIds, ServerOptions};
 use telepath_metrics::Registry;
 use telepath_store::{AlertPost, ProcessRole, Store};
@@ -34,7 +34,7 @@ pub use local::LocalServer;
 pub use storage::{database, store_failure};
 pub(crate) use storage::{discard_unused_key, vault};
 
-use crate::config::{CertificateSource, Config};
+use crate::config::{CertificateSource, Config, SipConfig};
 use crate::data_dir::{DataDir, Lock};
 use crate::descriptors::{self, DescriptorShares};
 use crate::exit::{Exit, Failure};
@@ -55,8 +55,10 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(5);
 pub struct Addresses {
     /// HTTPS.
     pub api: SocketAddr,
-    /// SIP over UDP.
+    /// SIP over UDP, the first socket.
     pub sip: SocketAddr,
+    /// All SIP sockets and listeners.
+    pub sip_listeners: Vec<(SipTransport, SocketAddr)>,
     /// Plain HTTP.
     pub insecure_http: Option<SocketAddr>,
     /// `/metrics` over plain HTTP.
@@ -130,13 +132,15 @@ impl Server {
         let egress = Egress::new(config.egress.allow.clone());
         let shares = descriptors::divide(DescriptorShares {
             connections: config.limits.api_connections.into(),
+            sip_connections: sip_connections(config),
             calls: config.limits.concurrent_calls.into(),
             deliveries: deliveries::MAX_IN_FLIGHT.into(),
         });
-        let gateway = start_gateway(config, shares, &store, egress.with_own_lookups()).await?;
+        let gateway = start_gateway(config, shares, &certificates, &store, egress.with_own_lookups()).await?;
         let addresses = Addresses {
             api: listeners.api_address,
             sip: gateway.sip_addr(),
+            sip_listeners: gateway.sip_listeners().to_vec(),
             insecure_http: listeners.http_address,
             metrics: listeners.metrics_address,
             dashboard: dashboard::url(config, listeners.api_address),
@@ -282,11 +286,19 @@ fn mailer(config: &Config) -> Result<Option<Arc<Mailer>>, Failure> {
 async fn start_gateway(
     config: &Config,
     shares: DescriptorShares,
+    certificates: &Certificates,
     store: &Arc<Store>,
     egress: Egress,
 ) -> Result<Gateway, Failure> {
     let rtp = config.media.rtp_ports;
+    let total = usize::try_from(shares.sip_connections).unwrap_or(usize::MAX);
+    let per_address = usize::try_from(config.limits.sip_address_connections).unwrap_or(usize::MAX);
     let options = GatewayOptions {
+        sip_listen: config.sip.listen.clone(),
+        sip_tcp_listen: config.sip.tcp_listen.clone(),
+        sip_tls_listen: config.sip.tls_listen.clone(),
+        sip_tls: Some(sip_tls(&config.sip, certificates)?),
+        sip_connections: SipConnectionLimits { total, per_address },
         advertise: config.sip.public_host.clone(),
         digest_algorithms: config.sip.digest_algorithms,
         rtp_ports: rtp.first..=rtp.last,
@@ -296,7 +308,7 @@ async fn start_gateway(
         media_inactivity: config.media.timeout,
         media_networks: config.media.allow.clone(),
         dtmf_records: config.media.dtmf_in_records,
-        ..GatewayOptions::new(config.sip.listen)
+        ..GatewayOptions::new(config.sip.first_listen())
     };
     let control = Arc::clone(store);
     let secret = *store.vault().sip_nonce_secret();
@@ -307,19 +319,49 @@ async fn start_gateway(
 
 fn gateway_failure(error: &StartError) -> Failure {
     match error {
-        StartError::PortTaken(address) => Failure::new(
+        StartError::PortTaken { transport, address } => Failure::new(
             Exit::Busy,
-            format!("UDP port {} on {} is in use by another program", address.port(), address.ip()),
+            format!(
+                "{} port {} on {} is in use by another program",
+                transport.ip_protocol(),
+                address.port(),
+                address.ip()
+            ),
         )
-        .remedy("Stop that program, or choose another port with --sip-listen."),
-        StartError::Socket { .. } => {
-            Failure::plain(error.to_string()).remedy("Choose another address with --sip-listen.")
-        }
+        .remedy(format!("Stop that program, or choose another port with {}.", listen_flag(*transport))),
+        StartError::Socket { transport, .. } => Failure::plain(error.to_string())
+            .remedy(format!("Choose another address with {}.", listen_flag(*transport))),
+        StartError::NoUdp => Failure::new(Exit::Config, error.to_string()).remedy("Set sip.listen."),
         StartError::Unresolved { .. } => Failure::new(Exit::Config, error.to_string())
             .remedy("Correct sip.public_host, or set it to an IP address."),
         StartError::NoRtpPorts => Failure::new(Exit::Config, error.to_string()).remedy("Change --rtp-ports."),
         StartError::Entropy(_) => Failure::plain(error.to_string()),
     }
+}
+
+fn listen_flag(transport: SipTransport) -> &'static str {
+    match transport {
+        SipTransport::Udp => "--sip-listen",
+        SipTransport::Tcp => "--sip-tcp-listen",
+        SipTransport::Tls => "--sip-tls-listen",
+    }
+}
+
+/// The SIP connections that the configuration allows.
+fn sip_connections(config: &Config) -> u64 {
+    if config.sip.has_connections() { config.limits.sip_connections.into() } else { 0 }
+}
+
+fn sip_tls(config: &SipConfig, certificates: &Certificates) -> Result<SipTls, Failure> {
+    let failed = |path: &Path, problem: &dyn std::fmt::Display| {
+        Failure::new(Exit::Config, format!("sip.client_ca_file: {}: {problem}", path.display()))
+            .remedy("Put the certificate authorities of the carriers there, or remove the setting.")
+    };
+    let path = config.client_ca_file.as_deref();
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| failed(path, &error));
+    let authorities = path.map(read).transpose()?;
+    SipTls::new(certificates.subscribe(), authorities.as_deref())
+        .map_err(|error| failed(path.unwrap_or(Path::new("")), &error))
 }
 
 fn api_options(config: &Config, addresses: &Addresses, account: AccountId) -> Result<ApiOptions, Failure> {

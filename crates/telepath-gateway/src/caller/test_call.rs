@@ -11,14 +11,15 @@ use telepath_media::playout::StreamStart;
 use telepath_media::sdp::{self, LocalMedia, SessionDescription, SessionId};
 use telepath_media::test_caller::{EchoStats, TestCaller};
 use telepath_sip::digest::{ClientCredentials, Password};
-use telepath_sip::message::{Host, HostPort, MAX_MESSAGE_BYTES, SdpBody, SipUri, StatusCode};
+use telepath_sip::message::{Host, HostPort, SdpBody, SipUri, StatusCode, Transport};
 use telepath_sip::{
-    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, Flow, InviteRejection, NextHop,
+    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointSeed, Event, InviteRejection, NextHop,
     OutgoingCall, ReInviteMethod,
 };
 use tokio::net::UdpSocket;
 use tokio::time::Instant as TokioInstant;
 
+use super::sip_link::SipLink;
 use super::{CallOutcome, CallerError, CallerOptions, EndedBy, port_of};
 use crate::media_seeds::MediaSeeds;
 
@@ -47,7 +48,7 @@ enum TestCallEnd {
 }
 
 pub(crate) struct TestCall {
-    sip: UdpSocket,
+    sip: SipLink,
     rtp: UdpSocket,
     endpoint: Endpoint,
     call: CallHandle,
@@ -63,7 +64,6 @@ pub(crate) struct TestCall {
     peer_media: Option<SocketAddr>,
     packets_sent: u64,
     ended: Option<(TestCallEnd, Instant)>,
-    sip_buffer: Vec<u8>,
     rtp_buffer: Vec<u8>,
 }
 
@@ -78,7 +78,12 @@ impl TestCall {
             Some(local) => local,
             None => route_to(peer)?,
         };
-        let sip = UdpSocket::bind((local, 0)).await?;
+        let next_hop = NextHop {
+            transport: options.target.transport().unwrap_or(Transport::Udp),
+            address: peer,
+            host: Some(options.target.host_port().host.clone()),
+        };
+        let sip = SipLink::open(local, &next_hop, options.tls).await?;
         let rtp = UdpSocket::bind((local, 0)).await?;
         let entropy = SystemEntropy::default();
         let seeds = MediaSeeds::generate(&entropy)?;
@@ -92,7 +97,7 @@ impl TestCall {
         let now = Instant::now();
         let invite = OutgoingCall {
             target: options.target,
-            next_hop: NextHop::udp(peer),
+            next_hop,
             from: SipUri::new(Some(&options.from), HostPort::from(own)).ok_or(CallerError::BadName)?,
             offer: Some(SdpBody::new(offer.to_string())),
             credentials: options.credentials.map(|(username, password)| ClientCredentials {
@@ -119,7 +124,6 @@ impl TestCall {
             peer_media: None,
             packets_sent: 0,
             ended: None,
-            sip_buffer: vec![0; MAX_MESSAGE_BYTES + 1],
             rtp_buffer: vec![0; MAX_RTP],
         };
         test_call.send_sip().await?;
@@ -201,12 +205,11 @@ impl TestCall {
                     media.handle_rtp(self.rtp_buffer.get(..length).unwrap_or_default(), Instant::now());
                 }
             }
-            received = self.sip.recv_from(&mut self.sip_buffer) => {
-                let (length, from) = received?;
-                let datagram = self.sip_buffer.get(..length).unwrap_or_default();
-                let flow = Flow::udp(self.sip.local_addr()?, from);
-                self.endpoint.handle_message(flow, datagram, Instant::now());
-            }
+            received = self.sip.receive() => match (received, self.sip.flow()) {
+                (Ok((flow, message)), _) => self.endpoint.handle_message(flow, &message, Instant::now()),
+                (Err(_), Some(flow)) => self.endpoint.handle_flow_closed(&flow, Instant::now()),
+                (Err(error), None) => return Err(error.into()),
+            },
             () = tokio::time::sleep_until(due) => self.endpoint.handle_timeout(Instant::now()),
         }
         self.send_due_packets();
@@ -224,7 +227,7 @@ impl TestCall {
 
     async fn send_sip(&mut self) -> Result<(), CallerError> {
         while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.sip.send_to(&transmit.payload, transmit.flow.remote).await?;
+            self.sip.send(&transmit).await?;
         }
         Ok(())
     }

@@ -221,7 +221,13 @@ impl Signalling {
             hang_up_requests,
         };
         self.call_counts.add(trunk.id, proved);
-        let state = InviteState::Admitted(AdmittedCall { events, end, trunk: trunk.id, proved });
+        let state = InviteState::Admitted(AdmittedCall {
+            events,
+            end,
+            trunk: trunk.id,
+            _connection: self.transports.hold(&invite.incoming.flow),
+            proved,
+        });
         if let Some(call) = self.calls.get_mut(&handle) {
             call.state = state;
         }

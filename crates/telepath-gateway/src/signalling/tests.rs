@@ -29,9 +29,9 @@ use crate::command::Command;
 use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
-use crate::sip_socket::SipSocket;
 use crate::strangers::StrangerTable;
 use crate::tests::fixture::{PASSWORD, ScriptedAgent, TestControl, USER, egress_to, loopback, within};
+use crate::transport::{Received, Transports};
 
 const AGENT: &str = "ws://127.0.0.1:9/";
 
@@ -45,10 +45,10 @@ fn signalling(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<Test
 }
 
 fn signalling_to(agent: &str, adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
-    let socket = SipSocket::open(loopback(0)).unwrap();
-    let address = socket.local_addr();
-    let mut options = GatewayOptions::new(address);
+    let mut options = GatewayOptions::new(loopback(0));
     adjust(&mut options);
+    let transports = Transports::open(&options).unwrap();
+    let address = transports.listeners()[0].1;
     let (commands, receiver) = mpsc::channel(64);
     let control = Arc::new(TestControl::new(agent));
     let shared = Arc::new(Shared {
@@ -66,7 +66,7 @@ fn signalling_to(agent: &str, adjust: impl FnOnce(&mut GatewayOptions)) -> (Sign
         give_up: CancellationToken::new(),
     });
     let seeds = SignallingSeeds { endpoint: [1; 32], nonce_issuer: 2, nonce_secret: [3; 32] };
-    (Signalling::new(shared, socket, address.into(), &seeds, receiver), control)
+    (Signalling::new(shared, transports, address.into(), &seeds, receiver), control)
 }
 
 fn invite(call_id: &str, extra: &str) -> String {
@@ -83,7 +83,7 @@ async fn sip_timers_fire_in_a_turn_that_reads_datagrams() {
     let (mut signalling, _) = signalling(|_| {});
     let now = Instant::now();
     signalling.endpoint.handle_message(
-        Flow::udp(signalling.socket.local_addr(), carrier()),
+        signalling.transports.datagram_flow(0, carrier()).unwrap(),
         invite("timers", "").as_bytes(),
         now,
     );
@@ -92,7 +92,7 @@ async fn sip_timers_fire_in_a_turn_that_reads_datagrams() {
     while signalling.endpoint.poll_transmit().is_some() {}
     // Timer G is due after 500 ms (RFC 3261 section 17.2.1), and the socket always has a datagram.
     let mut keep_alive = *b"\r\n\r\n";
-    let wakeup = Wakeup::Datagram(Ok((keep_alive.len(), carrier())));
+    let wakeup = Wakeup::Received(Received::Datagram(0, Ok((keep_alive.len(), carrier()))));
     signalling.take_turn(wakeup, &mut keep_alive, now + Duration::from_millis(600));
     let sent = signalling.endpoint.poll_transmit().expect("486 is retransmitted during a flood");
     assert!(sent.payload.starts_with(b"SIP/2.0 486 "));
@@ -104,7 +104,8 @@ fn deliver(signalling: &mut Signalling, source: SocketAddr, message: &str) -> Ve
 }
 
 fn deliver_at(signalling: &mut Signalling, source: SocketAddr, message: &str, now: Instant) -> Vec<String> {
-    signalling.receive_datagram(source, message.as_bytes(), now);
+    let flow = signalling.transports.datagram_flow(0, source).unwrap();
+    signalling.receive_message(flow, message.as_bytes(), now);
     sent_at(signalling, now)
 }
 

@@ -298,7 +298,7 @@ async fn a_sip_port_in_use_is_a_one_line_error() {
         [0; 32],
     );
     let error = started.await.err().unwrap();
-    assert!(matches!(error, StartError::PortTaken(_)));
+    assert!(matches!(error, StartError::PortTaken { .. }));
     let text = error.to_string();
     assert!(text.contains(&taken.local_addr().unwrap().port().to_string()) && !text.contains('\n'), "{text}");
     gateway.stop().await;

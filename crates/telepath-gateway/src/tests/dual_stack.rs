@@ -14,7 +14,7 @@ use crate::advertised::LocalAddresses;
 use crate::caller::place_call;
 
 fn listen_on_both(options: &mut GatewayOptions) {
-    options.sip_listen = (Ipv6Addr::UNSPECIFIED, 0).into();
+    options.sip_listen = vec![(Ipv6Addr::UNSPECIFIED, 0).into()];
     options.advertise = Some("localhost".to_owned());
 }
 

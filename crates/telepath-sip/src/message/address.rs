@@ -142,6 +142,14 @@ impl Transport {
         Self::ALL.into_iter().find(|transport| transport.name().eq_ignore_ascii_case(name))
     }
 
+    /// The protocol that its ports belong to.
+    pub fn ip_protocol(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp | Self::Tls => "TCP",
+        }
+    }
+
     /// Whether the transport delivers each message once and in order, so that nothing is retransmitted (section 17).
     pub fn is_reliable(self) -> bool {
         match self {

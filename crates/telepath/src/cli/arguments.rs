@@ -48,6 +48,12 @@ pub(crate) struct ListenArgs {
     /// SIP over UDP, IP:PORT; port 0 lets the system choose [default: 127.0.0.1:5060]
     #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
     pub(crate) sip_listen: Option<String>,
+    /// SIP over TCP, IP:PORT [default: not served]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
+    pub(crate) sip_tcp_listen: Option<String>,
+    /// SIP over TLS, IP:PORT [default: not served]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
+    pub(crate) sip_tls_listen: Option<String>,
     /// Additional plain HTTP listener, on a loopback address only
     #[arg(long, value_name = "IP:PORT", help_heading = "Listen")]
     pub(crate) insecure_http_listen: Option<String>,
@@ -99,6 +105,8 @@ impl ListenArgs {
         collect([
             ("api.listen", &self.api_listen),
             ("sip.listen", &self.sip_listen),
+            ("sip.tcp_listen", &self.sip_tcp_listen),
+            ("sip.tls_listen", &self.sip_tls_listen),
             ("api.insecure_http_listen", &self.insecure_http_listen),
             ("sip.public_host", &self.sip_public_host),
             ("media.rtp_ports", &self.rtp_ports),

@@ -7,10 +7,10 @@ mod dashboard;
 mod egress;
 mod oidc;
 mod retention;
+mod sip;
 mod storage_limits;
 mod tls;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::server_status::SettingStatus;
 use telepath_core::storage_limit::StorageLimits;
-use telepath_gateway::{DigestAlgorithms, DtmfRecords};
+use telepath_gateway::DtmfRecords;
 use telepath_store::Retention;
 
 pub use alerts::{SmtpConfig, SmtpTls};
@@ -28,6 +28,7 @@ pub use api::{ApiConfig, MetricsConfig};
 pub use cluster::ClusterConfig;
 pub use dashboard::DashboardConfig;
 pub use oidc::OidcConfig;
+pub use sip::SipConfig;
 pub use tls::{CertificateSource, TlsConfig};
 
 use egress::EgressConfig;
@@ -87,17 +88,6 @@ pub enum DatabaseConfig {
     Postgres(SecretText),
 }
 
-/// `[sip]`: signalling.
-#[derive(Debug, Clone)]
-pub struct SipConfig {
-    /// The UDP listener.
-    pub listen: SocketAddr,
-    /// The host in `sip_endpoint`; its address is in SIP and SDP.
-    pub public_host: Option<String>,
-    /// The algorithms of digest challenges.
-    pub digest_algorithms: DigestAlgorithms,
-}
-
 /// `[media]`: RTP.
 #[derive(Debug, Clone)]
 pub struct MediaConfig {
@@ -119,6 +109,10 @@ pub struct LimitsConfig {
     pub api_connections: u32,
     /// The maximum number of open connections of one address.
     pub address_connections: u32,
+    /// The maximum number of open SIP connections.
+    pub sip_connections: u32,
+    /// The maximum number of open SIP connections of one address.
+    pub sip_address_connections: u32,
     /// The maximum length of a call on a trunk that sets no limit.
     pub call_length: Duration,
     /// The rate limit of an address without a valid key.
@@ -228,18 +222,6 @@ impl Check<'_> {
         None
     }
 
-    fn sip(&mut self) -> Option<SipConfig> {
-        let listen = self.required("sip.listen", values::address);
-        let public_host = self.optional("sip.public_host", values::host);
-        let digest_algorithms = self.required("sip.digest_algorithms", |text| match text {
-            "both" => Ok(DigestAlgorithms::Both),
-            "md5" => Ok(DigestAlgorithms::Md5),
-            "sha-256" => Ok(DigestAlgorithms::Sha256),
-            _ => Err("must be both, md5 or sha-256".to_owned()),
-        });
-        Some(SipConfig { listen: listen?, public_host: public_host?, digest_algorithms: digest_algorithms? })
-    }
-
     fn media(&mut self) -> Option<MediaConfig> {
         let rtp_ports = self.required("media.rtp_ports", values::port_range);
         let timeout = self.required("media.timeout", whole_seconds);
@@ -261,6 +243,8 @@ impl Check<'_> {
         let concurrent_calls = self.count("limits.concurrent_calls");
         let api_connections = self.count("limits.api_connections");
         let address_connections = self.count("limits.address_connections");
+        let sip_connections = self.count("limits.sip_connections");
+        let sip_address_connections = self.count("limits.sip_address_connections");
         let call_length = self.required("limits.call_length", whole_seconds);
         let requests = self.count("limits.address_requests_per_minute");
         let stop_grace = self.required("limits.stop_grace", values::duration);
@@ -268,6 +252,8 @@ impl Check<'_> {
             concurrent_calls: concurrent_calls?,
             api_connections: api_connections?,
             address_connections: address_connections?,
+            sip_connections: sip_connections?,
+            sip_address_connections: sip_address_connections?,
             call_length: call_length?,
             address_requests: RateLimit::per_minute(requests?)?,
             stop_grace: stop_grace?,
@@ -289,6 +275,7 @@ impl Check<'_> {
         let (least, most) = match super::Setting::find(key)?.kind {
             Kind::Count(least, most) => (least, most),
             Kind::Address
+            | Kind::Addresses
             | Kind::LoopbackAddress
             | Kind::AddressOrOff
             | Kind::Host

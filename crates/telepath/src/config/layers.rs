@@ -232,8 +232,14 @@ fn unknown(key: &str) -> String {
 
 fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
     match kind {
+        Kind::Addresses if value.is_str() => value.as_str().map(Value::text),
         Kind::Count(..) => value.as_integer().map(|number| Value::text(&number.to_string())),
-        Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes | Kind::GroupRoles => {
+        Kind::Addresses
+        | Kind::Hosts
+        | Kind::Networks
+        | Kind::Destinations
+        | Kind::Mailboxes
+        | Kind::GroupRoles => {
             let items = value.as_array()?;
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>().map(Value::List)
         }
@@ -259,6 +265,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
 fn form_of(kind: Kind) -> String {
     match kind {
         Kind::Count(..) => "whole number without quotes".to_owned(),
+        Kind::Addresses => "string IP:PORT, or list of them".to_owned(),
         Kind::Hosts | Kind::Networks | Kind::Destinations | Kind::Mailboxes | Kind::GroupRoles => {
             "list of strings".to_owned()
         }

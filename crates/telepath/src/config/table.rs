@@ -26,6 +26,7 @@ mod leaks;
 mod media;
 mod oidc;
 mod retention;
+mod sip;
 mod tls;
 
 use accounts::ACCOUNTS;
@@ -40,6 +41,8 @@ use retention::RETENTION;
 pub enum Kind {
     /// `IP:PORT`; port 0 lets the system choose.
     Address,
+    /// One or more `IP:PORT`.
+    Addresses,
     /// `IP:PORT` on a loopback address.
     LoopbackAddress,
     /// `IP:PORT`, or `off`.
@@ -89,6 +92,7 @@ impl Kind {
     pub fn describe(self) -> String {
         match self {
             Kind::Address => "IP:PORT".to_owned(),
+            Kind::Addresses => "IP:PORT, or a list of them".to_owned(),
             Kind::LoopbackAddress => "IP:PORT on a loopback address".to_owned(),
             Kind::AddressOrOff => "IP:PORT, or off".to_owned(),
             Kind::Host => "host name or IP address".to_owned(),
@@ -208,33 +212,12 @@ const GENERAL: &[Setting] = &[
     tls::CERTIFICATE_FILE,
     tls::KEY_FILE,
     tls::HOSTNAMES,
-    Setting {
-        key: "sip.listen",
-        env: "TELEPATH_SIP_LISTEN",
-        flag: Some("--sip-listen"),
-        kind: Kind::Address,
-        default: Some("127.0.0.1:5060"),
-        example: "\"0.0.0.0:5060\"",
-        about: "Where SIP listens over UDP. `[::]:5060` serves IPv4 and IPv6.",
-    },
-    Setting {
-        key: "sip.public_host",
-        env: "TELEPATH_SIP_PUBLIC_HOST",
-        flag: Some("--sip-public-host"),
-        kind: Kind::Host,
-        default: None,
-        example: "\"voice.example\"",
-        about: "The host that carriers call. It appears in `sip_endpoint`, and its address in SIP and SDP; a name is resolved when the server starts. Without it, the address that SIP listens on.",
-    },
-    Setting {
-        key: "sip.digest_algorithms",
-        env: "TELEPATH_SIP_DIGEST_ALGORITHMS",
-        flag: None,
-        kind: Kind::Choice(&["both", "md5", "sha-256"]),
-        default: Some("both"),
-        example: "\"md5\"",
-        about: "The algorithms of digest challenges. `md5` is for carriers and phones that give up at a second challenge or at an algorithm that they do not know; `sha-256` refuses clients that know only MD5.",
-    },
+    sip::LISTEN,
+    sip::TCP_LISTEN,
+    sip::TLS_LISTEN,
+    sip::CLIENT_CA_FILE,
+    sip::PUBLIC_HOST,
+    sip::DIGEST_ALGORITHMS,
     media::RTP_PORTS,
     media::TIMEOUT,
     media::DTMF_IN_RECORDS,
@@ -292,6 +275,24 @@ const GENERAL: &[Setting] = &[
         default: Some("256"),
         example: "256",
         about: "The maximum number of open connections to the API from one address; an IPv6 address counts by its /64. When it is reached, the oldest idle connection of that address is closed; if none is idle, the new one is refused. Does not apply to `api.trusted_proxies`.",
+    },
+    Setting {
+        key: "limits.sip_connections",
+        env: "TELEPATH_LIMITS_SIP_CONNECTIONS",
+        flag: None,
+        kind: Kind::Count(16, 1_000_000),
+        default: Some("2000"),
+        example: "2000",
+        about: "The maximum number of open SIP connections over TCP and TLS. When it is reached, the connection without a call that has been silent for the longest is closed; if each carries a call, the new one is refused. Lower if the process has too few file descriptors.",
+    },
+    Setting {
+        key: "limits.sip_address_connections",
+        env: "TELEPATH_LIMITS_SIP_ADDRESS_CONNECTIONS",
+        flag: None,
+        kind: Kind::Count(1, 1_000_000),
+        default: Some("200"),
+        example: "200",
+        about: "The maximum number of open SIP connections from one address; an IPv6 address counts by its /64. Raise it for a carrier that opens a connection for each call.",
     },
     Setting {
         key: "limits.stop_grace",

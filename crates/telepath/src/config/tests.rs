@@ -46,7 +46,7 @@ fn flags_override_environment_file_and_defaults_in_that_order() {
     assert_eq!(listen(flags(&[("api.listen", "127.0.0.1:3")]), env(&variable), Some(&file.0)), "127.0.0.1:3");
     let config = Config::check(&Layers::gather(&flags(&[]), &env(&[]), Some(&file.0)).unwrap()).unwrap();
     assert_eq!(config.log.format, LogFormat::Json);
-    assert_eq!(config.sip.listen.port(), 5060);
+    assert_eq!(config.sip.first_listen().port(), 5060);
 }
 
 #[test]

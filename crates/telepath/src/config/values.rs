@@ -18,6 +18,19 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// One or more `IP:PORT`, with commas between them.
+pub(super) fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let mut found = Vec::new();
+    for item in text.split(',') {
+        let item = address(item.trim())?;
+        if item.port() != 0 && found.contains(&item) {
+            return Err(format!("names {item} twice"));
+        }
+        found.push(item);
+    }
+    Ok(found)
+}
+
 /// `IP:PORT`, or `None` for `off`.
 pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
@@ -150,6 +163,17 @@ mod tests {
         assert_eq!(host("[::1]").as_deref(), Ok("::1"));
         for wrong in ["https://voice.example", "voice.example:443", "", "a..b", "-a.example", "a b"] {
             assert!(host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn several_addresses_are_separated_by_commas() {
+        let parsed = |text| addresses(text).map(|found| found.len());
+        assert_eq!(parsed("0.0.0.0:5060"), Ok(1));
+        assert_eq!(parsed("192.0.2.1:5060, [2001:db8::1]:5060"), Ok(2));
+        assert_eq!(parsed("127.0.0.1:0,127.0.0.1:0"), Ok(2), "two free ports");
+        for wrong in ["", "5060", "0.0.0.0:5060,", "0.0.0.0:5060,0.0.0.0:5060"] {
+            assert!(addresses(wrong).is_err(), "{wrong}");
         }
     }
 

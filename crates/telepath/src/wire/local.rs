@@ -79,7 +79,7 @@ impl LocalServer {
     ) -> Result<(CancellationToken, TaskTracker), Failure> {
         let account = storage::first_account(store, &super::database(&config.storage.database, data)).await?;
         // Trunks have the same SIP endpoint as on a server with this configuration.
-        let host = sip_host(config.sip.public_host.as_deref(), config.sip.listen);
+        let host = sip_host(config.sip.public_host.as_deref(), config.sip.first_listen());
         let egress = Egress::new(config.egress.allow.clone());
         let options = ApiOptions { egress, ..ApiOptions::new(host, account) };
         // Not installed as the recorder of the process: nobody scrapes a command.

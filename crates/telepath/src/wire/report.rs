@@ -51,26 +51,22 @@ fn listeners(config: &Config, addresses: &Addresses) -> Vec<ListenerStatus> {
         address: format!("{scheme}://{address}"),
         reach: ListenerReach::of(address),
     };
-    let sip = ListenerStatus {
+    let sip = addresses.sip_listeners.iter().map(|(transport, address)| ListenerStatus {
         name: "SIP",
-        address: format!("sip:{} (UDP)", addresses.sip),
-        reach: ListenerReach::of(addresses.sip),
-    };
+        address: format!("sip:{address} ({})", transport.name().to_uppercase()),
+        reach: ListenerReach::of(*address),
+    });
     let admin = ListenerStatus {
         name: "Local administration",
         address: addresses.admin_socket.display().to_string(),
         reach: ListenerReach::Owner,
     };
-    [
-        Some(tcp(served, "https", addresses.api)),
-        addresses.insecure_http.map(|address| tcp("The same without TLS", "http", address)),
-        Some(sip),
-        addresses.metrics.map(|address| tcp("Metrics", "http", address)),
-        Some(admin),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    std::iter::once(tcp(served, "https", addresses.api))
+        .chain(addresses.insecure_http.map(|address| tcp("The same without TLS", "http", address)))
+        .chain(sip)
+        .chain(addresses.metrics.map(|address| tcp("Metrics", "http", address)))
+        .chain(std::iter::once(admin))
+        .collect()
 }
 
 impl ServerReport for Report {

@@ -83,7 +83,8 @@ async fn invites_that_arrive_in_one_turn_do_not_exceed_the_look_ups_of_their_sou
     let nonce = nonce_holder(&mut signalling, attacker);
     for n in 0..64 {
         let flood = invite(&format!("flood-{n}"), &guess(&nonce));
-        signalling.receive_datagram(attacker, flood.as_bytes(), Instant::now());
+        let flow = signalling.transports.datagram_flow(0, attacker).unwrap();
+        signalling.receive_message(flow, flood.as_bytes(), Instant::now());
     }
     assert_eq!(statuses(&sent(&mut signalling)), vec!["503"; 32]);
     assert_eq!(signalling.endpoint.counts().server_transactions, 32);

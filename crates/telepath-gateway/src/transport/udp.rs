@@ -1,10 +1,12 @@
-//! The SIP socket. On the unspecified IPv6 address, `[::]`, it serves IPv4 peers too. The kernel shows them with IPv4-mapped
+//! A SIP socket for UDP. On the unspecified IPv6 address, `[::]`, it serves IPv4 peers too. The kernel shows them with IPv4-mapped
 //! addresses (RFC 4291 section 2.5.5.2); everything above this file sees IPv4 addresses.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 /// The kernel's receive buffer in bytes: enough for a burst of some thousand SIP messages.
@@ -47,18 +49,24 @@ impl SipSocket {
         self.local
     }
 
-    /// Waits for a datagram; returns its length and source.
+    /// Reads a datagram, or wakes the task when one arrives; returns its length and source.
     ///
     /// # Errors
     /// Any error of the operating system, for example the ICMP error of an earlier datagram.
-    pub(crate) async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.socket.recv_from(buffer).await.map(canonical)
+    pub(super) fn poll_recv_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let received = ready!(self.socket.poll_recv_from(context, &mut buffer));
+        Poll::Ready(received.map(|from| canonical((buffer.filled().len(), from))))
     }
 
     /// Reads a datagram that has arrived.
     ///
     /// # Errors
-    /// `WouldBlock` if there is none, or as [`Self::recv_from`].
+    /// `WouldBlock` if there is none, or as [`Self::poll_recv_from`].
     pub(crate) fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.socket.try_recv_from(buffer).map(canonical)
     }
@@ -86,7 +94,7 @@ fn canonical((length, from): (usize, SocketAddr)) -> (usize, SocketAddr) {
 }
 
 /// Sets the traffic class of sent packets. Networks may ignore it.
-fn mark(socket: &Socket, listen: IpAddr) {
+pub(super) fn mark(socket: &Socket, listen: IpAddr) {
     let mut marked = Ok(());
     if listen.is_ipv6() {
         marked = socket.set_tclass_v6(TRAFFIC_CLASS);
@@ -95,12 +103,13 @@ fn mark(socket: &Socket, listen: IpAddr) {
         marked = marked.and(socket.set_tos_v4(TRAFFIC_CLASS));
     }
     if let Err(error) = marked {
-        tracing::debug!(%error, "could not set the DSCP of the SIP socket");
+        tracing::debug!(%error, "could not set the DSCP of a SIP socket");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use socket2::SockRef;
@@ -138,7 +147,8 @@ mod tests {
             let peer = UdpSocket::bind((address, 0)).await.unwrap();
             peer.send_to(b"ping", (address, port)).await.unwrap();
             let mut buffer = [0; 16];
-            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            let (length, from) =
+                poll_fn(|context| socket.poll_recv_from(context, &mut buffer)).await.unwrap();
             assert_eq!((&buffer[..length], from), (&b"ping"[..], peer.local_addr().unwrap()));
             socket.send_to(b"pong", from).await.unwrap();
             let (length, from) = peer.recv_from(&mut buffer).await.unwrap();
