@@ -2,6 +2,7 @@
 
 mod call_end;
 mod commands;
+mod example_agents;
 mod hostile;
 mod keyring;
 mod other_server;

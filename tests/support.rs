@@ -4,6 +4,7 @@
 pub(crate) mod cli;
 pub(crate) mod database;
 pub(crate) mod http;
+pub(crate) mod installed;
 pub(crate) mod output;
 pub(crate) mod proxy;
 pub(crate) mod remote;

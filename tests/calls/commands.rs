@@ -42,7 +42,10 @@ async fn quickstart_creates_a_demo_and_places_a_call() -> Outcome {
 }
 
 /// Reads standard output up to the line that contains a text.
-async fn read_until(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) -> anyhow::Result<Vec<String>> {
+pub(super) async fn read_until(
+    lines: &mut Lines<BufReader<ChildStdout>>,
+    text: &str,
+) -> anyhow::Result<Vec<String>> {
     let mut read = Vec::new();
     loop {
         let line = soon("the next line", lines.next_line()).await??;

@@ -15,6 +15,7 @@ use tokio::process::Command;
 
 use super::{Post, id_of};
 use crate::support::Outcome;
+use crate::support::installed::installed;
 use crate::support::output::note_secret;
 use crate::support::sink::Arrival;
 use crate::support::waiting::soon;
@@ -98,19 +99,9 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("webhooks").join(name)
 }
 
-/// The interpreter that `scripts/test` found. If there is none, prints why the test is skipped.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests must see what was skipped")]
-fn found(variable: &str, what: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
-    if path.is_none() {
-        eprintln!("left out: {what} is not here; scripts/test sets it up and names it in {variable}");
-    }
-    path
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_package_verifies_deliveries() -> Outcome {
-    let Some(python) = found("TELEPATH_TEST_PYTHON_WEBHOOKS", "python3 with standardwebhooks") else {
+    let Some(python) = installed("TELEPATH_TEST_PYTHON_WEBHOOKS", "python3 with standardwebhooks") else {
         return Ok(());
     };
     let mut command = Command::new(python);
@@ -120,7 +111,7 @@ async fn the_python_package_verifies_deliveries() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_javascript_package_verifies_deliveries() -> Outcome {
-    let Some(modules) = found("TELEPATH_TEST_NODE_MODULES", "node with standardwebhooks") else {
+    let Some(modules) = installed("TELEPATH_TEST_NODE_MODULES", "node with standardwebhooks") else {
         return Ok(());
     };
     let mut command = Command::new("node");
@@ -130,7 +121,7 @@ async fn the_javascript_package_verifies_deliveries() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_crypto_verifies_ed25519_signatures() -> Outcome {
-    if found("TELEPATH_TEST_NODE_MODULES", "node").is_none() {
+    if installed("TELEPATH_TEST_NODE_MODULES", "node").is_none() {
         return Ok(());
     }
     let post = Post::start().await?;
