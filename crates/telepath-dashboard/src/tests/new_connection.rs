@@ -64,7 +64,8 @@ async fn five_pages_create_a_connection_and_keep_secrets_on_the_server() {
     let next = format!("/connections/{}/carrier", made.id);
     assert!(page.text.contains(&format!("action=\"{next}\"")));
     let page = browser.get(&format!("{next}?new=1&carrier=twilio")).await.expect(200).text;
-    assert!(page.contains("Step 4 of 5") && page.contains("<code>sip:support-01@sip.voice.example</code>"));
+    assert!(page.contains("Step 4 of 5") && page.contains("<code>sip:sip.voice.example</code>"), "{page}");
+    assert!(page.contains("id=\"uri\">sip:support-01@sip.voice.example</code>"), "{page}");
     let page = browser.get(&format!("/connections/{}/try?new=1", made.id)).await.expect(200).text;
     assert!(page.contains("Waiting for the first INVITE from your carrier…"), "{page}");
     browser.post(&sip, &fields).await.expect(410);
@@ -190,9 +191,9 @@ async fn every_carrier_has_its_page() {
     for (carrier, part) in [
         ("twilio", "This connection allows no network and lists no number yet."),
         ("telnyx", "sip.telnyx.com"),
-        ("vonage", "forward its voice calls to SIP"),
+        ("vonage", "without a user name"),
         ("bandwidth", "sub-account"),
-        ("signalwire", "&#60;Dial&#62;"),
+        ("signalwire", "sip:Support@sip.voice.example;transport=udp"),
         ("plivo", "Zentrunk"),
         ("other", "RFC 4733"),
         ("%3Cscript%3E", "Another carrier"),

@@ -44,12 +44,19 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         path: format!("{path}/carrier?carrier={}{}", one.value, if is_new { "&new=1" } else { "" }),
         current: one.value == carrier.value,
     };
-    let values = [("uri", uri.as_str()), ("host", host.as_str()), ("user", username.as_str())];
+    let (udp_uri, host_uri) = (format!("{uri};transport=udp"), format!("sip:{host}"));
+    let values = [
+        ("uri", uri.as_str()),
+        ("udp_uri", udp_uri.as_str()),
+        ("host", host.as_str()),
+        ("host_uri", host_uri.as_str()),
+        ("user", username.as_str()),
+    ];
     let needs_networks = carrier.proof == Proof::Networks;
     Reply::page(&Page {
         is_new,
         carriers: CARRIERS.iter().map(link).collect(),
-        steps: carrier.steps.iter().map(|step| parts(step, values)).collect(),
+        steps: carrier.steps.iter().map(|step| parts(step, &values)).collect(),
         lacks_networks: needs_networks && trunk.allowed_ips.to_string().is_empty(),
         lacks_numbers: needs_networks && trunk.settings.inbound_numbers.is_empty(),
         carrier,

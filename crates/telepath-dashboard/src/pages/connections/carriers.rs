@@ -9,7 +9,14 @@ pub(super) enum Proof {
     Networks,
 }
 
-/// A carrier and its steps. In a step, `{uri}`, `{host}` and `{user}` stand for those of the connection.
+/// A carrier and its steps. In a step, the names in braces stand for what [`super::carrier`] fills in:
+///
+/// | name | value |
+/// |---|---|
+/// | `{uri}` | the SIP URI with the user name of the connection |
+/// | `{udp_uri}` | the same with `;transport=udp`, for carriers that use TLS otherwise |
+/// | `{host}`, `{host_uri}` | the host, and its SIP URI without a user, for carriers that put the dialled number there |
+/// | `{user}` | the user name |
 #[derive(Debug)]
 pub(super) struct Carrier {
     /// The value of the parameter.
@@ -28,43 +35,44 @@ pub(super) const CARRIERS: [Carrier; 7] = [
         proof: Proof::Networks,
         steps: &[
             "In the console, open Elastic SIP Trunking and create a trunk, or open one.",
-            "Under Origination, add the URI {uri} with priority 10 and weight 10.",
+            "Under Origination, add the URI {host_uri} with priority 10 and weight 10. Twilio adds the dialled number.",
             "Under Numbers, add the numbers whose calls the agent answers.",
             "Leave Secure Trunking off: media is sent as plain RTP.",
         ],
-        addresses: "Twilio lists its networks under Elastic SIP Trunking, Networking Info.",
+        addresses: "Twilio lists its networks under Elastic SIP Trunking, Networking Info. Allow all of them.",
     },
     Carrier {
         value: "telnyx",
         name: "Telnyx",
         proof: Proof::Networks,
         steps: &[
-            "In the portal, create a SIP connection of the type FQDN.",
+            "In the portal, open SIP Trunking and create a SIP connection of the type FQDN.",
             "Add {host} as its FQDN, with the DNS record type A unless you have SRV records.",
-            "In the inbound settings, choose +E.164 as the number format and PCMU and PCMA as codecs.",
+            "In the inbound settings, choose +E.164 as number format, UDP as transport, and PCMU and PCMA as codecs.",
+            "Leave encrypted media and PRACK off.",
             "Assign your numbers to the connection.",
         ],
-        addresses: "Telnyx lists its networks on sip.telnyx.com.",
+        addresses: "Telnyx lists two addresses for each SIP region on sip.telnyx.com. Allow both of yours.",
     },
     Carrier {
         value: "vonage",
         name: "Vonage",
         proof: Proof::Networks,
         steps: &[
-            "In the dashboard, open Numbers and edit the number.",
-            "Choose to forward its voice calls to SIP, and enter {uri}.",
-            "Save it, and repeat this for each number.",
+            "In the dashboard, open SIP trunking and create a trunk, or open one.",
+            "For inbound calls, add the URI {host}, without a user name.",
+            "Link the numbers whose calls the agent answers to the trunk.",
         ],
-        addresses: "Vonage lists its networks in the SIP section of its documentation.",
+        addresses: "Vonage lists its networks in its knowledge base.",
     },
     Carrier {
         value: "bandwidth",
         name: "Bandwidth",
         proof: Proof::Networks,
         steps: &[
-            "In the Bandwidth App, open the sub-account and its location (SIP peer).",
-            "Add {host} as a host for origination, with port 5060 unless the host names another.",
-            "Move your numbers to the location.",
+            "In the Bandwidth App, open the sub-account and its location (SIP peer), or your inbound routes.",
+            "Add {host} as a host for origination or an endpoint, with port 5060 unless the host names another.",
+            "Assign your numbers to it. If their inbound number format is national, choose E.164.",
         ],
         addresses: "Bandwidth names its networks when it sets up your account.",
     },
@@ -73,7 +81,8 @@ pub(super) const CARRIERS: [Carrier; 7] = [
         name: "SignalWire",
         proof: Proof::Password,
         steps: &[
-            "In your space, create a script whose <Dial> holds a <Sip> element with the URI {uri}.",
+            "In your space, create a script whose <Dial> holds a <Sip> element with the URI {udp_uri}.",
+            "Keep the parameter of the URI, because SignalWire calls over TLS without it.",
             "Give the <Sip> element the user name {user} and the SIP password.",
             "Let your numbers handle calls with that script.",
         ],
@@ -86,7 +95,7 @@ pub(super) const CARRIERS: [Carrier; 7] = [
         steps: &[
             "In the console, open Zentrunk and create an origination URI: {host}.",
             "Switch authentication on, with the user name {user} and the SIP password.",
-            "Create an inbound trunk with that URI.",
+            "Create an inbound trunk with that URI, and leave secure trunking off.",
             "Assign your numbers to the trunk.",
         ],
         addresses: "",
@@ -96,9 +105,10 @@ pub(super) const CARRIERS: [Carrier; 7] = [
         name: "Another carrier",
         proof: Proof::Password,
         steps: &[
-            "Send calls to {uri} over UDP.",
+            "Let the carrier call the dialled number at {host} over UDP, or else the fixed URI {uri}.",
             "If the carrier answers challenges, give it the user name {user} and the SIP password.",
-            "If it does not, add its signalling networks and your numbers to the connection.",
+            "If it does not, add its signalling networks to the connection.",
+            "List your numbers in the connection only if the carrier calls them: the fixed URI names none.",
             "Choose PCMU or PCMA, 20 ms, without SRTP, and DTMF by RFC 4733 (RFC 2833).",
         ],
         addresses: "",
@@ -122,7 +132,7 @@ pub(super) enum Part {
 }
 
 /// The parts of a step, with the values of a connection.
-pub(super) fn parts(step: &str, values: [(&str, &str); 3]) -> Vec<Part> {
+pub(super) fn parts(step: &str, values: &[(&str, &str)]) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut rest = step;
     while let Some((before, after)) = rest.split_once('{') {
@@ -140,8 +150,13 @@ pub(super) fn parts(step: &str, values: [(&str, &str); 3]) -> Vec<Part> {
 mod tests {
     use super::*;
 
-    const VALUES: [(&str, &str); 3] =
-        [("uri", "sip:a-1@voice.example:5070"), ("host", "voice.example:5070"), ("user", "a-1")];
+    const VALUES: &[(&str, &str)] = &[
+        ("uri", "sip:a-1@voice.example:5070"),
+        ("udp_uri", "sip:a-1@voice.example:5070;transport=udp"),
+        ("host", "voice.example:5070"),
+        ("host_uri", "sip:voice.example:5070"),
+        ("user", "a-1"),
+    ];
 
     #[test]
     fn every_step_names_known_values_only_and_every_carrier_says_where_calls_go() {
@@ -152,6 +167,16 @@ mod tests {
                 |part: &&Part| VALUES.iter().any(|(_, value)| **part == Part::Code((*value).to_owned()));
             assert!(!codes.is_empty() && codes.iter().all(known), "{}: {codes:?}", carrier.name);
             assert_eq!(carrier.addresses.is_empty(), carrier.proof == Proof::Password, "{}", carrier.name);
+        }
+    }
+
+    /// Such a trunk is found by the dialled number, which a URI with a user name would replace.
+    #[test]
+    fn a_carrier_that_sends_no_password_calls_the_dialled_number() {
+        for carrier in CARRIERS.iter().filter(|carrier| carrier.proof == Proof::Networks) {
+            let names_a_user =
+                |step: &&str| ["{uri}", "{udp_uri}", "{user}"].iter().any(|name| step.contains(name));
+            assert_eq!(carrier.steps.iter().find(names_a_user), None, "{}", carrier.name);
         }
     }
 
