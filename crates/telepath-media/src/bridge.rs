@@ -146,6 +146,13 @@ impl CallBridge {
         }
     }
 
+    /// The connection to the agent was lost, and the owner is about to open another one. Returns `false` if the dialect
+    /// cannot continue the call on it; then [`Self::handle_agent_closed`] ends the call. Otherwise the first frames for the
+    /// new socket are queued, queued agent audio goes on playing, and [`Output::AgentReady`] follows again.
+    pub fn reconnect_agent(&mut self, now: Instant) -> bool {
+        self.state.reconnect_agent(now)
+    }
+
     /// The agent has closed its socket; `None` if the connection was lost without a close frame. The call ends: at once, or
     /// when the queued audio was played, if this is how the agent hangs up.
     pub fn handle_agent_closed(&mut self, close: Option<AgentClose<'_>>, now: Instant) {

@@ -101,6 +101,12 @@ impl Dialect {
         self.0.close_meaning(code)
     }
 
+    /// Prepares for a new connection after the old one was lost, beginning with [`ToAgent::Start`]; `false` if a call cannot
+    /// continue on a new connection.
+    pub fn reconnect(&mut self) -> bool {
+        self.0.reconnect()
+    }
+
     /// Writes the frames of an event to the output, if the dialect has any for it.
     pub fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
         self.0.encode(event, now, output);

@@ -56,6 +56,14 @@ impl AgentQueue {
         Some(frame)
     }
 
+    /// Drops everything: the connection that it was for is lost.
+    pub(super) fn clear(&mut self) {
+        self.dropped_events += self.events as u64;
+        self.dropped_audio += (self.frames.len() - self.events) as u64;
+        self.frames.clear();
+        (self.samples, self.events) = (0, 0);
+    }
+
     #[cfg(test)]
     pub(super) fn queued_audio(&self) -> Duration {
         crate::media_clock::duration_of(self.samples)

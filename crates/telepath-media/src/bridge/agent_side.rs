@@ -68,6 +68,18 @@ impl AgentSide {
         self.closed
     }
 
+    /// Prepares for a new connection; `false` if the dialect cannot continue the call on one.
+    pub(super) fn reconnect(&mut self) -> bool {
+        if self.closed || !self.dialect.reconnect() {
+            return false;
+        }
+        self.queue.clear();
+        self.partial.clear();
+        self.transcoder.flush();
+        self.ready = false;
+        true
+    }
+
     /// The codec of the carrier leg.
     pub(super) fn leg(&self) -> AudioCodec {
         self.transcoder.leg()

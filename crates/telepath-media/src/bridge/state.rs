@@ -9,7 +9,7 @@ use super::digit_pairs::DigitPairs;
 use super::output::{HangUpCause, Output, WriteDirection, WriteToken};
 use crate::call_report::BridgeCounters;
 use crate::caller_actions::{CallerAction, CallerActionRecorder, DtmfMethod, TimedCallerAction};
-use crate::dialect::{AgentFault, StopReason, ToAgent};
+use crate::dialect::{AgentFault, CallContext, StopReason, ToAgent};
 use crate::dtmf::{Digit, DtmfReceiver};
 use crate::histogram::Histogram;
 use crate::media_clock::FRAME_SAMPLES;
@@ -26,6 +26,7 @@ const OUTPUT_LIMIT: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct BridgeState {
+    call: CallContext,
     pub(super) agent: AgentSide,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: BridgeCounters,
@@ -52,6 +53,7 @@ impl BridgeState {
     pub(super) fn new(config: BridgeConfig, now: Instant) -> Self {
         let (dialect, media) = (config.dialect, config.negotiated);
         let mut state = Self {
+            call: config.call,
             speech: CallerSpeech::new(dialect.turn_detection(), config.barge_in, now),
             agent: AgentSide::new(dialect, media.codec, config.limits.agent_queue),
             outputs: VecDeque::new(),
@@ -70,11 +72,29 @@ impl BridgeState {
             to_caller: Histogram::default(),
         };
         state.speech.set_rate(state.agent.leg_format().rate);
-        state.send_event(&ToAgent::Start { call: &config.call, codec: media.codec }, now);
+        state.start_agent(now);
         if media.is_held() {
             state.report_hold(now);
         }
         state
+    }
+
+    /// The first event on the agent's socket.
+    fn start_agent(&mut self, now: Instant) {
+        let codec = self.agent.leg();
+        self.agent.send_event(&ToAgent::Start { call: &self.call, codec }, now);
+    }
+
+    /// Starts again on a new connection; `false` if the dialect cannot.
+    pub(super) fn reconnect_agent(&mut self, now: Instant) -> bool {
+        if self.ended_at.is_some() || !self.agent.reconnect() {
+            return false;
+        }
+        for id in self.agent.tool_calls.take() {
+            self.push_output(Output::ToolCallCancelled(id));
+        }
+        self.start_agent(now);
+        true
     }
 
     pub(super) fn handle_answered(&mut self, now: Instant) -> bool {

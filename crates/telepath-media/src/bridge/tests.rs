@@ -10,6 +10,7 @@ mod liveness;
 mod openai;
 mod playout;
 mod provider;
+mod reconnect;
 mod restarts;
 mod twilio;
 mod wideband;

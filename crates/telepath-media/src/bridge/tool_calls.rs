@@ -46,4 +46,9 @@ impl ToolCalls {
         self.0.retain(|(pending, _)| pending != id);
         self.0.len() < before
     }
+
+    /// Forgets all calls.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = ToolCallId> + use<> {
+        std::mem::take(&mut self.0).into_iter().map(|(id, _)| id)
+    }
 }

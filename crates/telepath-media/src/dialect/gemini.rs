@@ -154,6 +154,14 @@ impl Gemini {
         json!({"setup": setup})
     }
 
+    /// A session that cannot be resumed at this point can still be resumed at an earlier one.
+    fn keep_handle(&mut self, update: &ResumptionUpdate<'_>) {
+        let handle = update.new_handle.as_ref().map(Text::as_str).filter(|_| update.resumable == Some(true));
+        if let Some(handle) = handle.filter(|handle| (1..=MAX_HANDLE).contains(&handle.len())) {
+            self.handle = Some(handle.to_owned());
+        }
+    }
+
     fn setup_complete(&mut self, output: &mut DialectOutput) {
         let is_first = !std::mem::replace(&mut self.ready, true);
         if let Some(greeting) = self.settings.greeting.as_ref().filter(|_| is_first && self.handle.is_none())
@@ -250,6 +258,11 @@ impl Protocol for Gemini {
         CloseMeaning::Failure
     }
 
+    fn reconnect(&mut self) -> bool {
+        self.ready &= self.handle.is_none();
+        self.handle.is_some()
+    }
+
     fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec: _ } => output.send(self.setup(call).to_string()),
@@ -297,9 +310,7 @@ impl Protocol for Gemini {
         }
         if let Some(update) = &message.session_resumption_update {
             known = true;
-            let handle = update.new_handle.as_ref().filter(|_| update.resumable == Some(true));
-            self.handle =
-                handle.map(Text::as_str).filter(|handle| handle.len() <= MAX_HANDLE).map(str::to_owned);
+            self.keep_handle(update);
         }
         if let Some(cancellation) = &message.tool_call_cancellation {
             known = true;

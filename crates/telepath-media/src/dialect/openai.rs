@@ -6,6 +6,7 @@
 //! first; a greeting is requested when the session is configured.
 
 mod answers;
+mod history;
 mod wire;
 
 use super::call_context::CallContext;
@@ -22,8 +23,9 @@ use super::tools::ToolCall;
 use crate::audio_format::{AgentFormats, AudioFormat};
 use crate::codec::AudioCodec;
 use answers::{Answers, Heard};
+use history::History;
 use std::time::Instant;
-use wire::{AudioDelta, AudioDone, ErrorBody, ErrorEvent, Response, ResponseEvent};
+use wire::{AudioDelta, AudioDone, ErrorBody, ErrorEvent, Response, ResponseEvent, Transcript};
 
 /// The only PCM format of the API.
 const PCM: AudioFormat = AudioFormat::pcm16(24_000);
@@ -55,6 +57,9 @@ pub(super) struct OpenAi {
     keypad: Keypad,
     /// Tool calls without a result.
     open_tool_calls: usize,
+    history: History,
+    /// Whether this session continues one whose connection was lost.
+    continues: bool,
     /// A response is to be created as soon as none is active.
     response_due: bool,
 }
@@ -69,6 +74,8 @@ impl OpenAi {
             answers: Answers::default(),
             keypad: Keypad::default(),
             open_tool_calls: 0,
+            history: History::default(),
+            continues: false,
             response_due: false,
         }
     }
@@ -83,7 +90,10 @@ impl OpenAi {
         if std::mem::replace(&mut self.ready, true) {
             return;
         }
-        if let Some(greeting) = &self.settings.greeting {
+        if self.continues {
+            self.history.texts().for_each(|text| output.send(wire::assistant_message(text)));
+            self.create_due_response(output);
+        } else if let Some(greeting) = &self.settings.greeting {
             output.send(wire::greet(self.instructions.as_deref(), greeting));
         }
     }
@@ -199,6 +209,16 @@ impl Protocol for OpenAi {
         CloseMeaning::Failure
     }
 
+    fn reconnect(&mut self) -> bool {
+        // What was being generated is lost; the model is asked to go on.
+        self.response_due |= self.answers.is_responding() || self.open_tool_calls > 0;
+        self.answers.forget();
+        self.open_tool_calls = 0;
+        self.ready = false;
+        self.continues = true;
+        true
+    }
+
     fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec } => self.start(call, *codec, output),
@@ -241,6 +261,9 @@ impl Protocol for OpenAi {
             "response.output_audio.delta" => return self.audio_delta(text, output),
             "response.output_audio.done" => {
                 self.answers.audio_done(parse::<AudioDone<'_>>(text)?.item_id.as_str());
+            }
+            "response.output_audio_transcript.done" => {
+                self.history.push(or_empty(parse::<Transcript<'_>>(text)?.transcript.as_ref()));
             }
             "input_audio_buffer.speech_started" => {
                 output.emit(FromAgent::SpeechStarted);

@@ -76,6 +76,12 @@ pub(super) trait Protocol: Debug + Send + Sync {
     /// What it means that the agent closes the WebSocket with this code (RFC 6455 section 7.4).
     fn close_meaning(&self, code: Option<u16>) -> CloseMeaning;
 
+    /// Prepares for a new connection after the old one was lost, beginning with its `Start` event; `false` if a call cannot
+    /// continue on a new connection.
+    fn reconnect(&mut self) -> bool {
+        false
+    }
+
     /// Writes the frames of an event, if the dialect has any for it.
     fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput);
 

@@ -91,6 +91,26 @@ fn session_update_is_the_first_frame_and_names_the_g711_format_of_the_leg_withou
 }
 
 #[test]
+fn a_g722_leg_is_converted_to_pcm_of_24_khz_the_only_rate_of_the_api() {
+    let mut test = new_call(AudioCodec::G722);
+    let format = json!({"type": "audio/pcm", "rate": 24000});
+    let update = sent(&mut test).remove(0);
+    let audio_settings = &update["session"]["audio"];
+    assert_eq!((&audio_settings["input"]["format"], &audio_settings["output"]["format"]), (&format, &format));
+    test.receive(&json!({"type": "session.updated", "session": {}}));
+    test.caller_payload(0, AudioCodec::G722, &[0x21; 160]);
+    let audio_sent = test.events.last().unwrap().1["audio"].as_str().unwrap().to_owned();
+    assert_eq!(audio_sent.len(), base64(&[0; 960]).len(), "20 ms");
+    begin_response(&mut test, "r1");
+    audio(&mut test, "r1", "i1", &1000i16.to_le_bytes().repeat(24_000));
+    test.run_for(ms(500));
+    sent(&mut test);
+    speech_started(&mut test);
+    let played = sent(&mut test)[0]["audio_end_ms"].as_u64().unwrap();
+    assert!((480..=500).contains(&played), "{played} ms were played");
+}
+
+#[test]
 fn the_agent_is_ready_at_session_updated_and_then_greets() {
     let mut test = new_call(AudioCodec::Pcmu);
     sent(&mut test);

@@ -80,6 +80,11 @@ impl Answers {
         self.active.take_if(|active| id.is_empty() || active == id);
     }
 
+    /// The session is over, and another one continues. What arrived is still played.
+    pub(super) fn forget(&mut self) {
+        *self = Self { last_number: self.last_number, ..Self::default() };
+    }
+
     pub(super) fn is_responding(&self) -> bool {
         self.active.is_some()
     }

@@ -68,6 +68,13 @@ pub(super) fn create_response() -> String {
     json!({"type": "response.create"}).to_string()
 }
 
+/// What the model has said in an earlier session.
+pub(super) fn assistant_message(text: &str) -> String {
+    let content = json!([{"type": "output_text", "text": text}]);
+    let item = json!({"type": "message", "role": "assistant", "content": content});
+    json!({"type": "conversation.item.create", "item": item}).to_string()
+}
+
 /// A message of the caller in writing.
 pub(super) fn user_message(text: &str) -> String {
     let content = json!([{"type": "input_text", "text": text}]);
@@ -114,6 +121,13 @@ pub(super) struct AudioDelta<'a> {
 pub(super) struct AudioDone<'a> {
     #[serde(borrow)]
     pub(super) item_id: Text<'a>,
+}
+
+/// `response.output_audio_transcript.done`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Transcript<'a> {
+    #[serde(borrow)]
+    pub(super) transcript: Option<Text<'a>>,
 }
 
 /// `response.created` and `response.done`.
