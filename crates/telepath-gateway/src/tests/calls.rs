@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::AgentEvent;
+use telepath_core::trunk::Codec;
+use telepath_media::codec::AudioCodec;
 use telepath_sip::message::StatusCode;
 use tokio::time::Instant;
 
@@ -61,6 +63,30 @@ async fn a_call_with_digest_gets_its_echo_and_is_recorded() {
     }
     assert!(!end.sip_trace.contains(PASSWORD) && !end.sip_trace.contains("response="), "{}", end.sip_trace);
     gateway.wait_until_idle().await;
+    gateway.stop().await;
+    within(echo.shutdown()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_that_prefers_g722_gets_a_wideband_call_with_its_echo() {
+    let echo = echo().await;
+    let gateway = TestGateway::start(&echo.url()).await;
+    gateway.control.change_trunk(|lookup| lookup.trunk.settings.codecs = vec![Codec::G722, Codec::Pcmu]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut call = TestCall::dial(gateway.caller()).await.unwrap();
+    assert!(within(call.until_answered(deadline)).await.unwrap().is_some());
+    // The tone lasts 400 ms. Its ends are not counted, because the codec and the filters smooth them.
+    while tone_frames(call.recording()) < 30 {
+        assert_ne!(within(call.step(deadline)).await.unwrap(), Some(TestCallEvent::Ended));
+    }
+    call.hang_up();
+    assert!(within(call.until_ended(deadline)).await.unwrap());
+    let outcome = call.into_outcome(Some(EndedBy::Caller));
+    assert_eq!((outcome.status, outcome.codec), (StatusCode::OK, Some(AudioCodec::G722)));
+    assert_eq!(outcome.echo.distinct, 0, "echoes of a lossy codec cannot be recognized by their bytes");
+    let ends = gateway.control.wait_for_ends(1).await;
+    assert_eq!(ends[0].metrics.codec_used, Some(Codec::G722));
+    assert!(ends[0].sip_trace.contains("a=rtpmap:9 G722/8000"), "{}", ends[0].sip_trace);
     gateway.stop().await;
     within(echo.shutdown()).await;
 }

@@ -62,3 +62,18 @@ pub(super) fn problems_of(invalid: Invalid, form: &Fields) -> Problems {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_the_api_has_set_can_be_kept() {
+        let choices = codec_choices("PCMA,G722");
+        assert_eq!(choices.len(), CODECS.len() + 1);
+        assert_eq!(choices.last().unwrap(), &("PCMA,G722".to_owned(), "PCMA, then G722".to_owned()));
+        for (value, _) in CODECS {
+            assert_eq!(codec_choices(value).len(), CODECS.len(), "{value}");
+        }
+    }
+}

@@ -145,3 +145,33 @@ fn a_recvonly_peer_is_not_disconnected_for_its_silence() {
     test.run_for(ms(1));
     assert_eq!(test.hang_up, Some(HangUpCause::MediaTimeout));
 }
+
+#[test]
+fn comfort_noise_is_a_sign_of_life_and_neither_speech_nor_audio() {
+    let mut config = config();
+    config.negotiated.receive.comfort_noise = Some(PayloadType::COMFORT_NOISE);
+    config.limits.media_timeout = MEDIA_TIMEOUT;
+    let mut test = TestBridge::with(config);
+    stream(&mut test, "192.0.2.1:4000", 1, 0..50);
+    // A caller with silence suppression: a packet every two seconds, as loud as the format permits (RFC 3389 section 3).
+    for n in 50..80u16 {
+        let header = RtpHeader {
+            marker: false,
+            payload_type: PayloadType::COMFORT_NOISE,
+            sequence: SequenceNumber(n),
+            timestamp: RtpTimestamp(50 * 160 + u32::from(n - 50) * 16_000),
+            ssrc: Ssrc(1),
+        };
+        test.rtp(Datagram::new(header, &[0]).as_bytes());
+        test.run_for(ms(2000));
+    }
+    assert_eq!(test.hang_up, None, "a minute without audio");
+    assert!(test.events_of_type("speech_started").is_empty());
+    assert!(test.audio.iter().all(|&sample| sample == 0));
+    let report = test.bridge.report(test.now);
+    assert_eq!((report.received.comfort_noise, report.received.unknown_payload), (30, 0));
+    assert_eq!(report.packets_lost, 0);
+    // The same silence without these packets ends the call.
+    test.run_for(MEDIA_TIMEOUT);
+    assert_eq!(test.hang_up, Some(HangUpCause::MediaTimeout));
+}
