@@ -1,11 +1,12 @@
-//! The media clock: sampling rate, frame length, and conversions between samples and time.
+//! The media clock: its rate, frame length, and conversions between samples and time.
 //!
-//! Every codec in use samples at 8 kHz, so one clock serves RTP timestamps (RFC 3550 section 5.1), telephone
-//! events (RFC 4733 section 2.1) and the agent's audio.
+//! The RTP clock of every codec in use is 8 kHz, so one clock serves RTP timestamps (RFC 3550 section 5.1), telephone
+//! events (RFC 4733 section 2.1) and the queues of the bridge. G.711 samples at this rate too. G.722 samples at 16 kHz, but
+//! keeps the clock (RFC 3551 section 4.5.2): one tick is one byte of payload.
 
 use std::time::Duration;
 
-/// Sampling rate of every codec, in hertz.
+/// The RTP clock rate of every codec and the sampling rate of G.711, in hertz.
 pub const SAMPLE_RATE: u32 = 8000;
 
 /// Audio in one packet sent to the caller (`a=ptime:20`).

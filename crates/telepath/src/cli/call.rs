@@ -39,6 +39,9 @@ pub(crate) struct CallArgs {
     /// How long to listen after the last sample
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Audio")]
     listen: String,
+    /// Codec to offer, in order of preference: PCMU, PCMA or G722 [default: all]
+    #[arg(long = "codec", value_name = "CODEC", value_delimiter = ',', help_heading = "Audio")]
+    codecs: Vec<String>,
     /// How long to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "30s")]
     answer_within: String,
@@ -75,6 +78,11 @@ fn options(args: &CallArgs) -> Result<CallerOptions, Failure> {
     options.listen = length("--listen", &args.listen)?;
     options.answer_timeout = length("--answer-within", &args.answer_within)?;
     options.credentials = credentials(args)?;
+    if !args.codecs.is_empty() {
+        let codec =
+            |name: &String| AudioCodec::from_name(name).ok_or_else(|| usage("--codec", &unknown_codec(name)));
+        options.codecs = args.codecs.iter().map(codec).collect::<Result<_, _>>()?;
+    }
     if let Some(path) = &args.play {
         let bytes = std::fs::read(path)
             .map_err(|error| usage("--play", &format_args!("{}: {error}", path.display())))?;
@@ -84,6 +92,11 @@ fn options(args: &CallArgs) -> Result<CallerOptions, Failure> {
         })?;
     }
     Ok(options)
+}
+
+fn unknown_codec(name: &str) -> String {
+    let known: Vec<&str> = AudioCodec::ALL.into_iter().map(AudioCodec::name).collect();
+    format!("there is no codec {name}; there are {}", known.join(", "))
 }
 
 fn credentials(args: &CallArgs) -> Result<Option<(String, SecretText)>, Failure> {
