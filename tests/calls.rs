@@ -1,4 +1,4 @@
-//! Calls from end to end: SIP over UDP with digest, RTP, an agent over WebSocket, and the call record.
+//! Calls from end to end: SIP over UDP, TCP and TLS with digest, RTP, an agent over WebSocket, and the call record.
 
 mod call_end;
 mod commands;
@@ -7,6 +7,7 @@ mod hostile;
 mod keyring;
 mod other_server;
 mod records;
+mod sip_transports;
 mod sipp;
 
 use std::time::Duration;
@@ -69,9 +70,15 @@ impl CallFixture {
 
     /// Starts a server that is also allowed to reach these loopback agents.
     async fn start_with_agents(others: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(others, &[]).await
+    }
+
+    /// Starts a server with these options too.
+    async fn start_with(others: &[&str], options: &[&str]) -> anyhow::Result<Self> {
         let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
         let allow = [&[agent.addr().to_string().as_str()], others].concat().join(",");
-        let server = Home::new().start_with(&["--egress-allow", &allow]).await?;
+        let options = [&["--egress-allow", &allow], options].concat();
+        let server = Home::new().start_with(&options).await?;
         let client = server.client()?;
         let key = server.admin_key().await?.secret;
         let trunk = create_trunk(&client, &key, "support-01", &agent.url()).await?;

@@ -1,7 +1,8 @@
 //! Load from sipp: 1000 calls with digest and audio. A new call begins when an earlier one has ended, and one that is refused
 //! with 503 is placed again, so a busy machine makes the test slower and not fail.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
@@ -27,14 +28,9 @@ const OTHER_FILES: usize = 30;
 async fn under_load_1000_digest_calls_with_audio_are_answered_and_released() -> Outcome {
     let fixture = CallFixture::start().await?;
     let before = fixture.server.open_files()?;
-    let folder = fixture.server.home().beside("sipp");
-    std::fs::create_dir_all(&folder)?;
-    let tone = sine(std::time::Duration::from_secs(1));
-    std::fs::write(
-        folder.join("audio.ul"),
-        tone.iter().map(|sample| g711::mu_encode(*sample)).collect::<Vec<u8>>(),
-    )?;
-    run_sipp(&fixture, &folder).await?;
+    let folder = prepare(&fixture)?;
+    run(&fixture, &folder, Sipp { target: fixture.server.addresses.sip, transport: "u1", calls: CALLS })
+        .await?;
 
     fixture.server.until_metric("telepath_calls_live", 0.0).await?;
     let list = until("every call is recorded as disconnected", || async {
@@ -60,16 +56,36 @@ async fn under_load_1000_digest_calls_with_audio_are_answered_and_released() -> 
     Ok(())
 }
 
-async fn run_sipp(fixture: &CallFixture, folder: &Path) -> anyhow::Result<()> {
+/// A run of sipp.
+pub(super) struct Sipp {
+    pub(super) target: SocketAddr,
+    /// As the option `-t` of sipp names it.
+    pub(super) transport: &'static str,
+    pub(super) calls: u64,
+}
+
+/// The folder in which sipp runs, with the audio that it plays.
+pub(super) fn prepare(fixture: &CallFixture) -> anyhow::Result<PathBuf> {
+    let folder = fixture.server.home().beside("sipp");
+    std::fs::create_dir_all(&folder)?;
+    let tone = sine(std::time::Duration::from_secs(1));
+    let encoded: Vec<u8> = tone.iter().map(|sample| g711::mu_encode(*sample)).collect();
+    std::fs::write(folder.join("audio.ul"), encoded)?;
+    Ok(folder)
+}
+
+/// Places the calls and waits until all of them have succeeded.
+pub(super) async fn run(fixture: &CallFixture, folder: &Path, run: Sipp) -> anyhow::Result<()> {
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp/digest_call.xml");
     let (path, log) = log_file("sipp");
     let mut sipp = Command::new("sipp");
     sipp.current_dir(folder)
-        .arg(fixture.server.addresses.sip.to_string())
+        .arg(run.target.to_string())
+        .args(["-t", run.transport])
         .arg("-sf")
         .arg(scenario)
         .args(["-s", &fixture.trunk.username, "-au", &fixture.trunk.username, "-ap", &fixture.trunk.password])
-        .args(["-r", &PER_SECOND.to_string(), "-m", &CALLS.to_string(), "-l", &AT_ONCE.to_string()])
+        .args(["-r", &PER_SECOND.to_string(), "-m", &run.calls.to_string(), "-l", &AT_ONCE.to_string()])
         .args(["-i", "127.0.0.1", "-mi", "127.0.0.1"])
         .args(["-rtp_threadtasks", "100", "-nostdin", "-timeout", &TIMEOUT.to_string(), "-timeout_error"])
         .arg("-trace_err")

@@ -24,6 +24,8 @@ use super::waiting::{soon, until};
 pub(crate) struct Addresses {
     pub(crate) api: SocketAddr,
     pub(crate) sip: SocketAddr,
+    pub(crate) sip_tcp: Option<SocketAddr>,
+    pub(crate) sip_tls: Option<SocketAddr>,
     pub(crate) insecure_http: Option<SocketAddr>,
     pub(crate) metrics: SocketAddr,
 }
@@ -194,11 +196,22 @@ async fn ready(
             let insecure_http =
                 if event["insecure_http"].is_null() { None } else { Some(address("insecure_http")?) };
             let metrics = address("metrics")?;
+            // `sip:IP:PORT;transport=…`
+            let first = |member: &str| -> anyhow::Result<Option<SocketAddr>> {
+                let Some(text) = event[member][0].as_str() else { return Ok(None) };
+                let text = text.trim_start_matches("sip:").split(';').next().unwrap_or_default();
+                Ok(Some(text.parse().with_context(|| format!("{member} in {line}"))?))
+            };
             let setup = event["setup"].as_str().map(str::to_owned);
-            return Ok((
-                Addresses { api: address("api")?, sip: address("sip")?, insecure_http, metrics },
-                setup,
-            ));
+            let addresses = Addresses {
+                api: address("api")?,
+                sip: address("sip")?,
+                sip_tcp: first("sip_tcp")?,
+                sip_tls: first("sip_tls")?,
+                insecure_http,
+                metrics,
+            };
+            return Ok((addresses, setup));
         }
     }
     anyhow::bail!("the server ended before it was ready")

@@ -71,7 +71,8 @@ impl Authorities {
         trusting(roots).map(Self).ok_or(InvalidAuthorities)
     }
 
-    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+    /// A TLS configuration that trusts them, for a library that performs the handshake itself.
+    pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.0)
     }
 }

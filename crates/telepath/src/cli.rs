@@ -71,7 +71,7 @@ enum Command {
     /// Set up a demo and place a test call
     #[command(after_help = QUICKSTART_EXAMPLES)]
     Quickstart(Box<quickstart::QuickstartArgs>),
-    /// Run the server: API over HTTPS, SIP over UDP
+    /// Run the server: API over HTTPS, SIP over UDP, TCP and TLS
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(serve::ServeArgs),
     /// Create, list, update, rotate and revoke API keys

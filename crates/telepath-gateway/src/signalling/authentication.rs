@@ -90,8 +90,12 @@ impl Signalling {
         self.take_trace(call)
     }
 
-    /// Whether the caller has received a nonce of ours at its source address.
+    /// Whether the source address cannot be forged: the INVITE came over a connection, or its caller has received a nonce of ours
+    /// there.
     pub(super) fn is_return_path_proved(&self, invite: &PendingInvite) -> bool {
+        if invite.incoming.flow.transport.is_reliable() {
+            return true;
+        }
         let (source, now) = (invite.incoming.flow.remote.ip(), self.epoch());
         invite.credentials.as_ref().is_some_and(|given| self.digest.has_live_nonce(given, source, now))
     }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 
-use super::fixture::{TestGateway, USER, echo, loopback, tone_frames, within};
+use super::fixture::{ScriptedAgent, TestGateway, USER, echo, loopback, tone_frames, within};
 use crate::caller::{CallerOptions, place_call};
 use crate::{GatewayOptions, SipConnectionLimits, SipConnectionTimeouts, SipTls};
 
@@ -311,6 +311,29 @@ async fn the_oldest_silent_connection_of_an_address_makes_room_for_a_new_one() {
     gateway.stop().await;
 }
 
+/// An INVITE over a connection from a caller that listens on this port.
+fn invite(call_id: &str, port: u16) -> String {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+    format!(
+        "INVITE sip:{USER}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:{port};branch=z9hG4bK{call_id}\r\n\
+         From: <sip:probe@caller.test>;tag=pt\r\nTo: <sip:{USER}@callee.test>\r\nCall-ID: {call_id}\r\n\
+         CSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:probe@127.0.0.1:{port};transport=tcp>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+        sdp.len()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_proves_the_return_path_so_that_the_agent_is_opened_before_the_ack() {
+    let mut agent = ScriptedAgent::start().await;
+    let gateway = with_tcp(&agent.url, |_| {}).await;
+    gateway.control.trust("127.0.0.1/32").await;
+    let mut stream = connect(&gateway).await;
+    stream.write_all(invite("proved", 5070).as_bytes()).await.unwrap();
+    agent.connection().await;
+    gateway.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bye_goes_to_the_contact_when_the_connection_of_the_call_has_been_closed() {
     let echo = echo().await;
@@ -319,15 +342,7 @@ async fn a_bye_goes_to_the_contact_when_the_connection_of_the_call_has_been_clos
     let contact = TcpListener::bind(loopback(0)).await.unwrap();
     let port = contact.local_addr().unwrap().port();
     let mut stream = connect(&gateway).await;
-    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
-    let invite = format!(
-        "INVITE sip:{USER}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:{port};branch=z9hG4bKinvite\r\n\
-         From: <sip:probe@caller.test>;tag=pt\r\nTo: <sip:{USER}@callee.test>\r\nCall-ID: closed\r\n\
-         CSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContact: <sip:probe@127.0.0.1:{port};transport=tcp>\r\n\
-         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
-        sdp.len()
-    );
-    stream.write_all(invite.as_bytes()).await.unwrap();
+    stream.write_all(invite("closed", port).as_bytes()).await.unwrap();
     let answer = read_until(&mut stream, "m=audio").await;
     let ok = &answer[answer.find("SIP/2.0 200 OK").unwrap()..];
     let tag = ok.lines().find(|line| line.starts_with("To: ")).unwrap();

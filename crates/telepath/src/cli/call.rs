@@ -1,11 +1,14 @@
 //! `telepath call`: places one SIP call, plays a file, records the response and reports figures.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use telepath_core::secret::SecretText;
+use telepath_egress::{Authorities, Egress};
 use telepath_gateway::caller::{CallOutcome, CallerError, CallerOptions, EndedBy, place_call};
 use telepath_media::codec::AudioCodec;
 use telepath_media::wav;
@@ -19,7 +22,7 @@ use crate::telemetry;
 /// Arguments of `call`.
 #[derive(Debug, Args)]
 pub(crate) struct CallArgs {
-    /// URI to call: sip:USER@HOST:PORT
+    /// URI to call: sip:USER@HOST:PORT, with ;transport=tcp or ;transport=tls if not over UDP
     uri: String,
     /// User name for digest authentication
     #[arg(long, help_heading = "Credentials")]
@@ -30,6 +33,9 @@ pub(crate) struct CallArgs {
     /// File with the password
     #[arg(long, value_name = "FILE", requires = "username", help_heading = "Credentials")]
     password_file: Option<PathBuf>,
+    /// Certificate authorities to trust over TLS, in PEM form [default: those of the system]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    ca_file: Option<PathBuf>,
     /// File to play when the call is answered: WAVE, 16-bit PCM, mono, 8000 Hz
     #[arg(long, value_name = "FILE", help_heading = "Audio")]
     play: Option<PathBuf>,
@@ -78,6 +84,7 @@ fn options(args: &CallArgs) -> Result<CallerOptions, Failure> {
     options.listen = length("--listen", &args.listen)?;
     options.answer_timeout = length("--answer-within", &args.answer_within)?;
     options.credentials = credentials(args)?;
+    options.tls = trust(args)?;
     if !args.codecs.is_empty() {
         let codec =
             |name: &String| AudioCodec::from_name(name).ok_or_else(|| usage("--codec", &unknown_codec(name)));
@@ -99,6 +106,16 @@ fn unknown_codec(name: &str) -> String {
     format!("there is no codec {name}; there are {}", known.join(", "))
 }
 
+/// The certificate authorities to trust; `None` if there are none.
+fn trust(args: &CallArgs) -> Result<Option<Arc<ClientConfig>>, Failure> {
+    let Some(path) = &args.ca_file else { return Ok(Egress::default().tls_config().ok()) };
+    let usage = |problem: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format!("--ca-file: {}: {problem}", path.display()))
+    };
+    let pem = std::fs::read_to_string(path).map_err(|error| usage(&error))?;
+    Authorities::parse(&pem).map(|authorities| Some(authorities.config())).map_err(|error| usage(&error))
+}
+
 fn credentials(args: &CallArgs) -> Result<Option<(String, SecretText)>, Failure> {
     let Some(username) = &args.username else {
         return Ok(None);
@@ -117,9 +134,8 @@ fn credentials(args: &CallArgs) -> Result<Option<(String, SecretText)>, Failure>
 pub(crate) fn caller_failure(error: &CallerError) -> Failure {
     match error {
         CallerError::NotASipUri | CallerError::BadName => Failure::new(Exit::Usage, error.to_string()),
-        CallerError::NoAnswer(_) => {
-            Failure::plain(error.to_string()).remedy("Check that a SIP server listens there over UDP.")
-        }
+        CallerError::NoAnswer(_) => Failure::plain(error.to_string())
+            .remedy("Check that a SIP server listens there over that transport."),
         CallerError::Unresolved
         | CallerError::Socket(_)
         | CallerError::Entropy(_)

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
+use telepath_gateway::SipTransport;
 
 use super::arguments::{CommonArgs, ListenArgs};
 use super::output;
@@ -46,6 +47,10 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
 fn announce(addresses: &Addresses, setup: Option<&str>, as_json: bool) -> Result<(), Failure> {
     let api = format!("https://{}", addresses.api);
     let sip = format!("sip:{}", addresses.sip);
+    let listeners = |transport: SipTransport| -> Vec<String> {
+        let of_transport = addresses.sip_listeners.iter().filter(|(of, _)| *of == transport);
+        of_transport.map(|(_, address)| format!("sip:{address};transport={}", transport.name())).collect()
+    };
     let http = addresses.insecure_http.map(|address| format!("http://{address}"));
     let metrics = addresses.metrics.map(|address| format!("http://{address}/metrics"));
     if as_json {
@@ -53,6 +58,8 @@ fn announce(addresses: &Addresses, setup: Option<&str>, as_json: bool) -> Result
             "event": "ready",
             "api": api,
             "sip": sip,
+            "sip_tcp": listeners(SipTransport::Tcp),
+            "sip_tls": listeners(SipTransport::Tls),
             "insecure_http": http,
             "metrics": metrics,
             "dashboard": addresses.dashboard,
@@ -62,7 +69,9 @@ fn announce(addresses: &Addresses, setup: Option<&str>, as_json: bool) -> Result
         }));
     }
     output::line(&format_args!("api            {api}"))?;
-    output::line(&format_args!("sip            {sip} (udp)"))?;
+    for (transport, address) in &addresses.sip_listeners {
+        output::line(&format_args!("sip            sip:{address} ({})", transport.name()))?;
+    }
     if let Some(http) = http {
         output::line(&format_args!("insecure http  {http}"))?;
     }
