@@ -14,6 +14,7 @@ mod gemini;
 mod json;
 mod keypad;
 mod openai;
+mod openai_live;
 mod protocol;
 mod provider_error;
 mod settings;
@@ -28,7 +29,10 @@ pub use frame::{AgentFrame, AgentMessage, BinaryContent, DialectOutput, MAX_RESU
 pub use from_agent::{FromAgent, TransferTarget};
 pub use protocol::{AgentClose, CloseMeaning, TurnDetection};
 pub use provider_error::ProviderError;
-pub use settings::{DeepgramSettings, DialectConfig, ElevenLabsSettings, GeminiSettings, OpenAiSettings};
+pub use settings::{
+    DeepgramSettings, DialectConfig, ElevenLabsSettings, GeminiSettings, LiveBackend, OpenAiLiveSettings,
+    OpenAiSettings,
+};
 pub use telepath_v1::{MAX_TEXT, SUBPROTOCOL};
 pub use to_agent::ToAgent;
 pub use tools::{MAX_TOOL_ARGUMENTS, MAX_TOOL_NAME, ToolCall, ToolCallId, ToolDefinition, ToolResult};
@@ -39,6 +43,7 @@ use deepgram::Deepgram;
 use elevenlabs::ElevenLabs;
 use gemini::Gemini;
 use openai::OpenAi;
+use openai_live::OpenAiLive;
 use protocol::Protocol;
 use std::time::Instant;
 use telepath_v1::TelepathV1;
@@ -57,6 +62,7 @@ impl Dialect {
             DialectConfig::Deepgram(settings) => Box::new(Deepgram::new(settings)),
             DialectConfig::Gemini(settings) => Box::new(Gemini::new(settings)),
             DialectConfig::ElevenLabs(settings) => Box::new(ElevenLabs::new(settings)),
+            DialectConfig::OpenAiLive(settings) => Box::new(OpenAiLive::new(settings)),
             DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),
         })
     }

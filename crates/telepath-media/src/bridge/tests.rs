@@ -8,6 +8,7 @@ mod flow;
 mod gemini;
 mod liveness;
 mod openai;
+mod openai_live;
 mod playout;
 mod provider;
 mod reconnect;

@@ -12,6 +12,8 @@ pub enum DialectConfig {
     Twilio,
     /// The OpenAI Realtime API.
     OpenAi(OpenAiSettings),
+    /// OpenAI Live (GPT-Live).
+    OpenAiLive(OpenAiLiveSettings),
     /// `ElevenLabs` Agents.
     ElevenLabs(ElevenLabsSettings),
     /// The Deepgram Voice Agent API.
@@ -28,6 +30,30 @@ pub struct OpenAiSettings {
     /// What the agent says when the call is answered; `None` if it waits for the caller.
     pub greeting: Option<String>,
     /// Tools that the model may call.
+    pub tools: Vec<ToolDefinition>,
+}
+
+/// Settings of OpenAI Live. Unlike the Realtime API, it gets the model in its first frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAiLiveSettings {
+    /// The model, such as `gpt-live-1`.
+    pub model: String,
+    /// The voice, such as `marin`; the provider's default if `None`.
+    pub voice: Option<String>,
+    /// What the agent says when the call is answered; `None` if it waits for the caller.
+    pub greeting: Option<String>,
+    /// The model that works on what the voice delegates. Without one, such work is declined.
+    pub backend: Option<LiveBackend>,
+}
+
+/// A Responses model behind the voice of OpenAI Live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveBackend {
+    /// The model.
+    pub model: String,
+    /// Its instructions, separate from those of the voice.
+    pub instructions: Option<String>,
+    /// Tools that it may call.
     pub tools: Vec<ToolDefinition>,
 }
 
