@@ -119,7 +119,8 @@ pub(super) async fn run(shared: Arc<Shared>, setup: CallSetup, journal: &Journal
     let (handle, clock) = (setup.handle, shared.clock.clone());
     let commands = shared.commands.clone();
     match CallTask::new(shared, setup, journal) {
-        Ok(task) => task.run().await,
+        // The state of a call is too large to be moved from future to future.
+        Ok(task) => Box::pin(task.run()).await,
         Err(error) => {
             // Fails only when the server is shutting down.
             let _ = commands.send(Command::Reject(handle, InviteRejectReason::NoEntropy)).await;
