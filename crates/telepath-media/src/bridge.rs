@@ -24,9 +24,8 @@ use crate::call_report::{CallReport, estimate_mos};
 use crate::dialect::{AgentClose, AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId};
 use crate::dtmf::Digit;
 use crate::playout::{PlayOut, PlayOutEvent};
-use crate::rtp::{
-    LatchDecision, RtpError, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch, is_rtcp,
-};
+use crate::rtcp::CompoundPacket;
+use crate::rtp::{LatchDecision, RtpError, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch};
 use crate::sdp::Negotiated;
 use state::BridgeState;
 use std::net::SocketAddr;
@@ -125,7 +124,7 @@ impl CallBridge {
         if self.state.is_over() {
             return;
         }
-        if !is_rtcp(bytes) {
+        if CompoundPacket::parse(bytes).is_err() {
             self.state.counters.malformed_rtp += 1;
         } else if self.latch.is_peer(from.ip()) {
             self.state.counters.control_packets += 1;

@@ -20,10 +20,12 @@ pub mod media_clock;
 pub mod payload;
 pub mod playout;
 pub mod resample;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 #[cfg(test)]
 mod sim;
+pub mod srtp;
 pub mod test_caller;
 pub mod tone;
 pub mod turns;

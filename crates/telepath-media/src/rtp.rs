@@ -13,12 +13,13 @@ pub use latch::{
     FIRST_PACKET_WAIT, LatchDecision, PROBATION_PACKETS, SOURCE_SILENCE, STRAGGLER_TIME, StreamPacket,
     SymmetricLatch,
 };
+pub(crate) use packet::payload_offset;
 pub use packet::{
     Datagram, PayloadType, PayloadTypes, RtpError, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc,
     is_rtcp,
 };
 pub use receiver::{Delivery, REORDER_PACKETS, REORDER_TIME, ReceiverCounters, RtpReceiver};
-pub use statistics::ReceptionStatistics;
+pub use statistics::{ReceptionReport, ReceptionStatistics};
 pub use timeline::GapCause;
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 use crate::media_clock::FRAME_SAMPLES;
 
 const FIXED_HEADER: usize = 12;
+/// Room behind the payload for the authentication tag of SRTP.
+const TRAILER: usize = 16;
 
 /// A payload type number, 0 to 127.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -145,22 +147,16 @@ impl<'a> RtpPacket<'a> {
     /// # Errors
     /// See [`RtpError`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpError> {
-        // RTCP packet types on a shared port (RFC 5761 section 4). A report may be shorter than an RTP header.
-        if matches!(bytes, [flags, 192..=223, ..] if flags >> 6 == 2) {
+        if is_rtcp(bytes) {
             return Err(RtpError::Control);
         }
-        let (fixed, rest) = bytes.split_first_chunk::<FIXED_HEADER>().ok_or(RtpError::Truncated)?;
+        let fixed = bytes.first_chunk::<FIXED_HEADER>().ok_or(RtpError::Truncated)?;
         let [flags, kind, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = *fixed;
         if flags >> 6 != 2 {
             return Err(RtpError::Version);
         }
-        let sources = usize::from(flags & 0x0f) * 4;
-        let mut payload = rest.get(sources..).ok_or(RtpError::Truncated)?;
-        if flags & 0x10 != 0 {
-            let (extension, after) = payload.split_first_chunk::<4>().ok_or(RtpError::Truncated)?;
-            let words = usize::from(u16::from_be_bytes([extension[2], extension[3]]));
-            payload = after.get(words * 4..).ok_or(RtpError::Truncated)?;
-        }
+        let offset = payload_offset(bytes).ok_or(RtpError::Truncated)?;
+        let mut payload = bytes.get(offset..).ok_or(RtpError::Truncated)?;
         if flags & 0x20 != 0 {
             let padding = usize::from(*payload.last().ok_or(RtpError::Padding)?);
             let kept = payload.len().checked_sub(padding).filter(|_| padding > 0).ok_or(RtpError::Padding)?;
@@ -177,25 +173,35 @@ impl<'a> RtpPacket<'a> {
     }
 }
 
-/// Whether a datagram is a compound RTCP packet (RFC 3550 section 6.1): a sender or receiver report that fits into the
-/// datagram comes first.
+/// Whether a datagram is RTCP rather than RTP, by its packet type (RFC 5761 section 4). SRTP and SRTCP do not encrypt the
+/// type. A report may be shorter than an RTP header.
 pub fn is_rtcp(bytes: &[u8]) -> bool {
-    let Some(&[flags, kind, high, low]) = bytes.first_chunk::<4>() else { return false };
-    let length = (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
-    flags >> 6 == 2 && matches!(kind, 200 | 201) && (8..=bytes.len()).contains(&length)
+    matches!(bytes, [flags, 192..=223, ..] if flags >> 6 == 2)
+}
+
+/// Where the payload of a packet begins: behind the header, the contributing sources and the header extension. `None` if
+/// the packet is shorter.
+pub(crate) fn payload_offset(bytes: &[u8]) -> Option<usize> {
+    let flags = *bytes.first()?;
+    let mut offset = FIXED_HEADER + usize::from(flags & 0x0f) * 4;
+    if flags & 0x10 != 0 {
+        let [_, _, high, low] = *bytes.get(offset..)?.first_chunk::<4>()?;
+        offset += 4 + usize::from(u16::from_be_bytes([high, low])) * 4;
+    }
+    (offset <= bytes.len()).then_some(offset)
 }
 
 /// An encoded packet with at most one frame of 20 ms.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datagram {
     length: usize,
-    bytes: [u8; FIXED_HEADER + FRAME_SAMPLES],
+    bytes: [u8; FIXED_HEADER + FRAME_SAMPLES + TRAILER],
 }
 
 impl Datagram {
     /// Encodes a packet. A payload longer than one frame (160 bytes) is truncated.
     pub fn new(header: RtpHeader, payload: &[u8]) -> Self {
-        let mut bytes = [0; FIXED_HEADER + FRAME_SAMPLES];
+        let mut bytes = [0; FIXED_HEADER + FRAME_SAMPLES + TRAILER];
         bytes[0] = 0x80;
         bytes[1] = header.payload_type.0 | if header.marker { 0x80 } else { 0 };
         bytes[2..4].copy_from_slice(&header.sequence.0.to_be_bytes());
@@ -209,6 +215,12 @@ impl Datagram {
     /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// Appends bytes, at most [`TRAILER`] in all, and returns the whole packet.
+    pub(crate) fn extend(&mut self, by: usize) -> &mut [u8] {
+        self.length = (self.length + by).min(self.bytes.len());
+        &mut self.bytes[..self.length]
     }
 }
 

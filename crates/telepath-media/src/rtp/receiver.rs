@@ -5,7 +5,7 @@
 //! events) are filled with silence while they last, because an agent's own speech detection needs silence to recognize
 //! that the caller has finished.
 
-use super::statistics::{Extender, ReceptionStatistics};
+use super::statistics::{Extender, ReceptionReport, ReceptionStatistics};
 use super::timeline::{GapCause, Timeline};
 use super::{PayloadType, PayloadTypes, RtpHeader, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
 use std::cmp::Ordering;
@@ -147,6 +147,11 @@ impl RtpReceiver {
     /// Reception statistics so far.
     pub fn statistics(&self) -> &ReceptionStatistics {
         &self.statistics
+    }
+
+    /// What RTCP reports of the current source, since the last report; `None` before its first packet.
+    pub fn report(&mut self) -> Option<ReceptionReport> {
+        self.source.as_ref().and_then(|source| self.statistics.report(source.ssrc))
     }
 
     /// Counters so far.

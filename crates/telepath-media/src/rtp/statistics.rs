@@ -3,16 +3,34 @@
 //! The statistics cover the whole call: when the peer changes its SSRC, the sequence starts again, but earlier losses
 //! still count.
 
-use super::{RtpTimestamp, SequenceNumber};
+use super::{RtpTimestamp, SequenceNumber, Ssrc};
 use crate::media_clock::{SAMPLE_RATE, samples_in};
 use std::time::{Duration, Instant};
+
+/// What RTCP reports of the current source (RFC 3550 section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceptionReport {
+    /// The source.
+    pub ssrc: Ssrc,
+    /// Packets lost since the last report, in 1/256 of those expected.
+    pub fraction_lost: u8,
+    /// Packets lost since the first packet of the source.
+    pub cumulative_lost: i32,
+    /// Highest sequence number received, below the number of its cycles.
+    pub highest_sequence: u32,
+    /// Interarrival jitter in samples.
+    pub jitter: u32,
+}
 
 /// Reception statistics of one call.
 #[derive(Debug, Clone, Default)]
 pub struct ReceptionStatistics {
     received: u64,
+    received_before: u64,
     expected_before: u64,
     current: Option<Sequence>,
+    /// Expected and received packets at the last report.
+    reported: (u64, u64),
     transit: Option<Transit>,
     /// Jitter in 1/16 sample (RFC 3550 appendix A.8).
     jitter_16: u64,
@@ -35,7 +53,9 @@ impl ReceptionStatistics {
     /// Starts a new source with unrelated sequence numbers and timestamps.
     pub fn restart(&mut self) {
         self.expected_before = self.expected();
+        self.received_before = self.received;
         self.current = None;
+        self.reported = (self.expected_before, self.received);
         self.transit = None;
     }
 
@@ -59,6 +79,24 @@ impl ReceptionStatistics {
             }
         }
         self.transit = Some(Transit { arrival, timestamp });
+    }
+
+    /// The report on the current source; the next one counts from here. `None` before its first packet.
+    pub(crate) fn report(&mut self, ssrc: Ssrc) -> Option<ReceptionReport> {
+        let sequence = self.current?;
+        let (expected, received) = (self.expected(), self.received);
+        let (expected_before, received_before) = std::mem::replace(&mut self.reported, (expected, received));
+        let interval = expected - expected_before;
+        let lost = interval.saturating_sub(received - received_before);
+        let fraction = (lost << 8).checked_div(interval).unwrap_or(0);
+        let total = (expected - self.expected_before).saturating_sub(received - self.received_before);
+        Some(ReceptionReport {
+            ssrc,
+            fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
+            cumulative_lost: i32::try_from(total).unwrap_or(i32::MAX),
+            highest_sequence: (sequence.highest.wrapping_sub(Extender::FIRST_CYCLE) & 0xffff_ffff) as u32,
+            jitter: u32::try_from(self.jitter_16 >> 4).unwrap_or(u32::MAX),
+        })
     }
 
     /// Received packets, without duplicates.
@@ -105,9 +143,12 @@ pub(crate) struct Extender {
 }
 
 impl Extender {
+    /// Where the numbers of a source start.
+    const FIRST_CYCLE: u64 = 0x1_0000;
+
     /// Starts one cycle up, so that a packet from before the first one has a positive number.
     pub(crate) fn new(first: SequenceNumber) -> Self {
-        Self { reference: 0x1_0000 + u64::from(first.0) }
+        Self { reference: Self::FIRST_CYCLE + u64::from(first.0) }
     }
 
     /// The extended number closest to the reference.
