@@ -11,12 +11,13 @@ mod caller_speech;
 mod config;
 mod digit_pairs;
 mod early_audio;
+mod media_transport;
 mod output;
 mod state;
 mod tool_calls;
 mod transcoder;
 
-pub use config::{BargeIn, BridgeConfig, BridgeLimits};
+pub use config::{BargeIn, BridgeConfig, BridgeLimits, RtcpSeed};
 pub use output::{AgentOutput, HangUpCause, Output, WriteToken};
 pub use tool_calls::{MAX_PENDING_TOOL_CALLS, MAX_TOOL_RESULT};
 
@@ -24,9 +25,9 @@ use crate::call_report::{CallReport, estimate_mos};
 use crate::dialect::{AgentClose, AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId};
 use crate::dtmf::Digit;
 use crate::playout::{PlayOut, PlayOutEvent};
-use crate::rtcp::CompoundPacket;
-use crate::rtp::{LatchDecision, RtpError, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch};
+use crate::rtp::{LatchDecision, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch, is_rtcp};
 use crate::sdp::Negotiated;
+use media_transport::MediaTransport;
 use state::BridgeState;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -37,6 +38,7 @@ pub struct CallBridge {
     receiver: RtpReceiver,
     playout: PlayOut,
     latch: SymmetricLatch,
+    transport: MediaTransport,
     state: BridgeState,
     limits: BridgeLimits,
 }
@@ -45,11 +47,12 @@ impl CallBridge {
     /// Creates the bridge while the call is ringing. The agent's `start` event is queued at once; nothing is sent to
     /// the caller before [`Self::handle_answered`].
     pub fn new(config: BridgeConfig, now: Instant) -> Self {
-        let (media, stream, limits) = (config.negotiated, config.stream, config.limits);
+        let (media, stream, limits) = (&config.negotiated, config.stream, config.limits);
         let mut bridge = Self {
             receiver: RtpReceiver::new(media.receive),
             playout: PlayOut::new(media.codec, media.send, stream, limits.playout_queue, now),
             latch: SymmetricLatch::new(media.remote),
+            transport: MediaTransport::new(media, stream.ssrc, config.rtcp.clone(), now),
             state: BridgeState::new(config, now),
             limits,
         };
@@ -61,6 +64,7 @@ impl CallBridge {
     pub fn handle_answered(&mut self, now: Instant) {
         if self.state.handle_answered(now) {
             self.latch.open(now);
+            self.transport.start(now);
             self.open_playout(now);
         }
     }
@@ -69,6 +73,7 @@ impl CallBridge {
     pub fn handle_negotiated(&mut self, media: &Negotiated, now: Instant) {
         self.receiver.set_payload_types(media.receive);
         self.playout.set_formats(media.codec, media.send);
+        self.transport.set_media(media);
         // A hold with the address 0.0.0.0 says nothing about the peer's address.
         if media.remote.is_some() || !media.is_held() {
             self.latch.set_signalled(media.remote, now);
@@ -82,18 +87,19 @@ impl CallBridge {
         self.open_playout(now);
     }
 
-    /// A datagram was read from the media socket.
-    pub fn handle_rtp(&mut self, bytes: &[u8], from: SocketAddr, now: Instant) {
+    /// A datagram was read from the media socket. It is decrypted in place.
+    pub fn handle_rtp(&mut self, bytes: &mut [u8], from: SocketAddr, now: Instant) {
         if self.state.is_over() {
             return;
         }
-        let packet = match RtpPacket::parse(bytes) {
-            Ok(packet) => packet,
-            Err(RtpError::Control) => return self.handle_rtcp(bytes, from, now),
-            Err(RtpError::Truncated | RtpError::Version | RtpError::Padding) => {
-                self.state.counters.malformed_rtp += 1;
-                return;
-            }
+        if is_rtcp(bytes) {
+            return self.handle_rtcp(bytes, from, now);
+        }
+        // What is not authenticated says nothing about the peer, not even its address.
+        let Some(bytes) = self.transport.open_rtp(bytes) else { return };
+        let Ok(packet) = RtpPacket::parse(bytes) else {
+            self.state.counters.malformed_rtp += 1;
+            return;
         };
         let RtpHeader { ssrc, sequence, payload_type, .. } = packet.header;
         let stream = StreamPacket { ssrc, sequence, negotiated: self.receiver.expects(payload_type) };
@@ -120,17 +126,18 @@ impl CallBridge {
 
     /// An RTCP packet was read, from the media socket (RFC 5761) or from the socket with the next higher port
     /// (RFC 3550 section 11). It is a sign of life of the peer, for example while it sends no audio during silence.
-    pub fn handle_rtcp(&mut self, bytes: &[u8], from: SocketAddr, now: Instant) {
+    pub fn handle_rtcp(&mut self, bytes: &mut [u8], from: SocketAddr, now: Instant) {
         if self.state.is_over() {
             return;
         }
-        if CompoundPacket::parse(bytes).is_err() {
+        let Some(bytes) = self.transport.open_rtcp(bytes) else { return };
+        if !self.latch.is_peer(from.ip()) && !self.transport.is_rtcp_peer(from) {
+            self.state.counters.foreign_address += 1;
+        } else if self.transport.handle_rtcp(bytes, from, now).is_err() {
             self.state.counters.malformed_rtp += 1;
-        } else if self.latch.is_peer(from.ip()) {
+        } else {
             self.state.counters.control_packets += 1;
             self.state.note_alive(now);
-        } else {
-            self.state.counters.foreign_address += 1;
         }
     }
 
@@ -197,7 +204,7 @@ impl CallBridge {
     /// the caller.
     pub fn handle_stop(&mut self, reason: StopReason, now: Instant) {
         if self.state.finish(reason, now) {
-            self.close_playout(now);
+            self.close_media(now);
         }
     }
 
@@ -213,6 +220,8 @@ impl CallBridge {
         self.flush_on_barge_in(now);
         self.run_playout(now);
         self.hang_up_after_playout(now);
+        let report = self.transport.poll_report(|| self.receiver.report(), now);
+        self.send_rtcp(report);
         if let Some((_, cause)) = self.state.deadline(&self.limits).filter(|&(due, _)| now >= due) {
             self.end(cause, None, now);
         }
@@ -226,7 +235,8 @@ impl CallBridge {
         let deadline = self.state.deadline(&self.limits).map(|(due, _)| due);
         let receiver = self.receiver.poll_timeout();
         let (dtmf, agent) = (self.state.poll_dtmf_timeout(), self.state.agent.poll_timeout());
-        [deadline, receiver, self.playout.poll_timeout(), dtmf, agent].into_iter().flatten().min()
+        let (playout, rtcp) = (self.playout.poll_timeout(), self.transport.poll_timeout());
+        [deadline, receiver, playout, dtmf, agent, rtcp].into_iter().flatten().min()
     }
 
     /// The next action. Call this until it returns `None` after every `handle_*`.
@@ -247,6 +257,11 @@ impl CallBridge {
     /// Where to send packets to the caller; `None` until it is known.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.latch.target()
+    }
+
+    /// Whether RTCP shares the socket of RTP (RFC 5761), so that the other one is not needed.
+    pub fn is_rtcp_muxed(&self) -> bool {
+        self.transport.is_muxed()
     }
 
     /// The WebSocket subprotocol to request from the agent, if its dialect has one.
@@ -279,7 +294,7 @@ impl CallBridge {
     pub fn report(&self, now: Instant) -> CallReport {
         let statistics = self.receiver.statistics();
         let state = &self.state;
-        let turns = state.turns();
+        let (turns, rtcp) = (state.turns(), self.transport.figures());
         CallReport {
             duration: state.duration(now),
             codec_used: state.agent.leg(),
@@ -292,7 +307,10 @@ impl CallBridge {
             packet_loss_percent: statistics.loss_percent(),
             jitter: statistics.jitter(),
             jitter_max: statistics.jitter_max(),
-            mos: estimate_mos(statistics),
+            mos: estimate_mos(statistics, rtcp.round_trip),
+            rtcp,
+            crypto_suite: self.transport.suite(),
+            srtp: self.transport.counters(),
             turns: turns.turns().to_vec(),
             turns_total: turns.total(),
             caller_actions: state.caller_actions(),
@@ -318,7 +336,7 @@ impl CallBridge {
 
     fn end(&mut self, cause: HangUpCause, detail: Option<String>, now: Instant) {
         if self.state.finish(cause.stop_reason(), now) {
-            self.close_playout(now);
+            self.close_media(now);
             self.state.push_output(Output::HangUp { cause, detail });
         }
     }
@@ -336,8 +354,18 @@ impl CallBridge {
         self.run_playout(now);
     }
 
-    fn close_playout(&mut self, now: Instant) {
+    /// Stops sending; a BYE tells the peer (RFC 3550 section 6.6).
+    fn close_media(&mut self, now: Instant) {
         self.with_playout(now, |playout, sink| playout.set_open(false, now, sink));
+        let goodbye = self.transport.finish(self.receiver.report(), now);
+        self.send_rtcp(goodbye);
+    }
+
+    fn send_rtcp(&mut self, packet: Option<Vec<u8>>) {
+        if let (Some(packet), Some(to)) = (packet, self.transport.rtcp_target(self.latch.target())) {
+            let muxed = self.transport.is_muxed();
+            self.state.push_output(Output::SendRtcp { packet, to, muxed });
+        }
     }
 
     fn run_playout(&mut self, now: Instant) {
@@ -345,8 +373,16 @@ impl CallBridge {
     }
 
     fn with_playout(&mut self, now: Instant, act: impl FnOnce(&mut PlayOut, &mut dyn FnMut(PlayOutEvent))) {
-        let state = &mut self.state;
-        act(&mut self.playout, &mut |event| state.handle_playout(event, now));
+        let (state, transport) = (&mut self.state, &mut self.transport);
+        act(&mut self.playout, &mut |mut event| {
+            let sealed = match &mut event {
+                PlayOutEvent::Packet { datagram, .. } => transport.seal_rtp(datagram, now),
+                PlayOutEvent::Mark { .. } | PlayOutEvent::Idle => true,
+            };
+            if sealed {
+                state.handle_playout(event, now);
+            }
+        });
     }
 }
 

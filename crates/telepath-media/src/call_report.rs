@@ -3,14 +3,16 @@
 use crate::caller_actions::TimedCallerAction;
 use crate::codec::AudioCodec;
 use crate::playout::PlayOutCounters;
+use crate::rtcp::RtcpFigures;
 use crate::rtp::{ReceiverCounters, ReceptionStatistics};
+use crate::srtp::{CryptoSuite, SrtpCounters};
 use crate::turns::MeasuredTurn;
 use std::time::Duration;
 
 /// What the bridge dropped or rejected, by cause, since the start of the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BridgeCounters {
-    /// RTCP packets from the peer. They only count as a sign of life.
+    /// RTCP packets from the peer.
     pub control_packets: u64,
     /// Datagrams that are neither RTP nor RTCP.
     pub malformed_rtp: u64,
@@ -66,6 +68,12 @@ pub struct CallReport {
     pub jitter: Duration,
     /// Largest interarrival jitter.
     pub jitter_max: Duration,
+    /// What was measured by RTCP.
+    pub rtcp: RtcpFigures,
+    /// The SRTP suite in use at the end; `None` for audio in clear.
+    pub crypto_suite: Option<CryptoSuite>,
+    /// SRTP packets that were not accepted or not sent.
+    pub srtp: SrtpCounters,
     /// Estimated mean opinion score, 1.0 to 4.5; `None` if no packet was received.
     pub mos: Option<f64>,
     /// Recorded turns, at most [`crate::turns::TURN_LIMIT`].
@@ -86,14 +94,15 @@ pub struct CallReport {
 
 /// Estimates the mean opinion score with the E-model (ITU-T G.107) and its default values.
 ///
-/// R = 93.2 - Id - Ie,eff. Id covers the one-way delay: one packet plus a jitter buffer of twice the jitter, because
-/// the network delay is unknown. Ie,eff covers loss, with Bpl = 4.3: G.711 without packet loss concealment
+/// R = 93.2 - Id - Ie,eff. Id covers the one-way delay: half the round trip if it was measured, one packet, and a jitter
+/// buffer of twice the jitter. Ie,eff covers loss, with Bpl = 4.3: G.711 without packet loss concealment
 /// (ITU-T G.113).
-pub fn estimate_mos(statistics: &ReceptionStatistics) -> Option<f64> {
+pub fn estimate_mos(statistics: &ReceptionStatistics, round_trip: Option<Duration>) -> Option<f64> {
     if statistics.received() == 0 {
         return None;
     }
-    let delay_ms = 20.0 + 2.0 * statistics.jitter().as_secs_f64() * 1000.0;
+    let network = round_trip.map_or(0.0, |time| time.as_secs_f64() / 2.0);
+    let delay_ms = 20.0 + (network + 2.0 * statistics.jitter().as_secs_f64()) * 1000.0;
     let loss = statistics.loss_percent();
     let delay_impairment = 0.024 * delay_ms + 0.11 * (delay_ms - 177.3).max(0.0);
     let rating = (93.2 - delay_impairment - 95.0 * loss / (loss + 4.3)).clamp(0.0, 100.0);
@@ -107,11 +116,11 @@ mod tests {
 
     #[test]
     fn estimated_mos_falls_with_packet_loss() {
-        assert_eq!(estimate_mos(&ReceptionStatistics::default()), None);
+        assert_eq!(estimate_mos(&ReceptionStatistics::default(), None), None);
         let score = |lost_every: u64| {
             let mut statistics = ReceptionStatistics::default();
             (0..1000u64).filter(|n| n % lost_every != 1).for_each(|n| statistics.count(n));
-            estimate_mos(&statistics).unwrap()
+            estimate_mos(&statistics, None).unwrap()
         };
         let (clean, some, much) = (score(2000), score(50), score(5));
         // The model yields 4.4 for G.711 without loss.

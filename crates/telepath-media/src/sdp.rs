@@ -2,16 +2,21 @@
 //!
 //! Only what a telephone call needs is supported. Unknown lines are skipped; other streams are rejected in the answer.
 
+mod accept;
+mod crypto;
+mod describe;
 mod error;
 mod negotiate;
 mod parse;
 mod write;
 
+pub use accept::{AcceptedOffer, KeyedOffer};
+pub use crypto::{CryptoAttribute, MAX_CRYPTO, SrtpPolicy};
 pub use error::{NegotiationError, SdpError};
-pub use negotiate::{AcceptedOffer, LocalMedia, Negotiated, SessionId, accept_answer, offer};
+pub use negotiate::{Negotiated, RtcpTransport, accept_answer, offer, offer_with_keys};
 
 use crate::rtp::PayloadType;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Maximum length of a description, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -115,8 +120,17 @@ pub struct FormatParameters {
     pub parameters: String,
 }
 
-/// An `m=` line with its attributes (RFC 8866 section 5.14).
+/// An `a=rtcp` attribute (RFC 3605).
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RtcpAttribute {
+    /// The port that receives RTCP.
+    pub port: u16,
+    /// Its address; `None` if it is that of RTP.
+    pub address: Option<ConnectionAddress>,
+}
+
+/// An `m=` line with its attributes (RFC 8866 section 5.14).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MediaDescription {
     /// Media type: `audio`, `video`, …
     pub kind: String,
@@ -138,6 +152,14 @@ pub struct MediaDescription {
     pub maxptime: Option<u16>,
     /// The stream's own direction.
     pub direction: Option<MediaDirection>,
+    /// Where RTCP is received, if not at the port after that of RTP.
+    pub rtcp: Option<RtcpAttribute>,
+    /// Whether RTP and RTCP share a port (RFC 5761 section 5.1.1).
+    pub rtcp_mux: bool,
+    /// `a=crypto` attributes that this server can use, in order of preference.
+    pub crypto: Vec<CryptoAttribute>,
+    /// Whether there are others.
+    pub has_other_crypto: bool,
 }
 
 /// A parsed session description. Lines that a telephone call does not need are not stored.
@@ -151,6 +173,24 @@ pub struct SessionDescription {
     pub direction: Option<MediaDirection>,
     /// The `m=` lines in order; an answer has the same order (RFC 3264 section 6).
     pub media: Vec<MediaDescription>,
+}
+
+/// Session identifier and version of our descriptions. The version increments with each description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId {
+    /// Random, one per call.
+    pub id: u32,
+    /// Version of the description.
+    pub version: u32,
+}
+
+/// Our side of the audio stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// Address and port at which we receive.
+    pub address: SocketAddr,
+    /// Session identifier and version.
+    pub session: SessionId,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::dialect::{CallContext, Dialect};
 use crate::playout::StreamStart;
+use crate::rtcp::CanonicalName;
 use crate::sdp::Negotiated;
 use std::time::Duration;
 
@@ -39,6 +40,15 @@ pub enum BargeIn {
     Flush,
 }
 
+/// The random values of a call's RTCP.
+#[derive(Debug, Clone)]
+pub struct RtcpSeed {
+    /// Our canonical name.
+    pub cname: CanonicalName,
+    /// Decides the intervals between reports.
+    pub intervals: u64,
+}
+
 /// Configuration of a [`super::CallBridge`].
 #[derive(Debug)]
 pub struct BridgeConfig {
@@ -46,6 +56,8 @@ pub struct BridgeConfig {
     pub negotiated: Negotiated,
     /// Random starting values of the stream to the caller.
     pub stream: StreamStart,
+    /// Random values of RTCP.
+    pub rtcp: RtcpSeed,
     /// The agent's dialect.
     pub dialect: Dialect,
     /// What the `start` event tells the agent.

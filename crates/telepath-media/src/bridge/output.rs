@@ -2,6 +2,7 @@
 
 use crate::dialect::{AgentFrame, ProviderError, StopReason, ToolCall, ToolCallId, TransferTarget};
 use crate::rtp::Datagram;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// An action to take now.
@@ -13,6 +14,15 @@ pub enum Output {
         datagram: Datagram,
         /// To pass to [`super::CallBridge::handle_written`] once the packet is sent.
         token: Option<WriteToken>,
+    },
+    /// Send this compound RTCP packet.
+    SendRtcp {
+        /// The encoded packet.
+        packet: Vec<u8>,
+        /// Where to.
+        to: SocketAddr,
+        /// Whether the socket of RTP sends it; otherwise that of the next higher port does.
+        muxed: bool,
     },
     /// End the call. The bridge is over.
     HangUp {

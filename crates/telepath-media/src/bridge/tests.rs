@@ -15,13 +15,16 @@ mod reconnect;
 mod restarts;
 mod twilio;
 mod wideband;
+mod rtcp;
+mod srtp;
 
 use super::*;
 use crate::codec::AudioCodec;
 use crate::dialect::{AgentFrame, CallContext, Dialect, ProviderError, ToolCall};
 use crate::playout::StreamStart;
+use crate::rtcp::CanonicalName;
 use crate::rtp::{PayloadType, PayloadTypes, RtpPacket, RtpTimestamp, SequenceNumber, Ssrc};
-use crate::sdp::MediaDirection;
+use crate::sdp::{MediaDirection, RtcpTransport};
 use crate::sim::{LinkConditions, LossyLink};
 use crate::test_caller::TestCaller;
 use crate::tone::{Hertz, sine};
@@ -53,6 +56,8 @@ pub(super) fn media(direction: MediaDirection) -> Negotiated {
         remote: Some(peer()),
         direction,
         peer_ptime_ms: None,
+        rtcp: RtcpTransport::Separate(None),
+        srtp: None,
     }
 }
 
@@ -65,6 +70,7 @@ pub(super) fn config() -> BridgeConfig {
     BridgeConfig {
         negotiated: media(MediaDirection::SendRecv),
         stream: stream(1),
+        rtcp: RtcpSeed { cname: CanonicalName::from_random([7; 12]), intervals: 1 },
         dialect: Dialect::telepath_v1(),
         call: CallContext {
             call_id: "call_1".into(),
@@ -92,6 +98,8 @@ pub(super) struct TestBridge {
     pub silence: Vec<(Instant, Vec<u8>)>,
     pub events: Vec<(Instant, Value)>,
     pub audio: Vec<i16>,
+    /// RTCP packets, and where they are sent.
+    pub reports: Vec<(Vec<u8>, SocketAddr)>,
     pub hang_up: Option<HangUpCause>,
     /// What the provider said about the end.
     pub detail: Option<String>,
@@ -116,6 +124,7 @@ impl TestBridge {
             silence: Vec::new(),
             events: Vec::new(),
             audio: Vec::new(),
+            reports: Vec::new(),
             hang_up: None,
             detail: None,
             transfers: Vec::new(),
@@ -145,6 +154,7 @@ impl TestBridge {
                         self.bridge.handle_written(token, self.now);
                     }
                 }
+                Output::SendRtcp { packet, to, muxed: _ } => self.reports.push((packet, to)),
                 Output::HangUp { cause, detail } => {
                     self.hang_up = Some(cause);
                     self.detail = detail;
@@ -195,7 +205,7 @@ impl TestBridge {
     }
 
     pub(super) fn rtp(&mut self, bytes: &[u8]) {
-        self.bridge.handle_rtp(bytes, peer(), self.now);
+        self.bridge.handle_rtp(&mut bytes.to_vec(), peer(), self.now);
         self.collect();
     }
 

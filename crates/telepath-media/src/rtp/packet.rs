@@ -217,10 +217,15 @@ impl Datagram {
         &self.bytes[..self.length]
     }
 
+    /// The same, to be decrypted in place.
+    pub fn as_mut_bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+
     /// Appends bytes, at most [`TRAILER`] in all, and returns the whole packet.
     pub(crate) fn extend(&mut self, by: usize) -> &mut [u8] {
         self.length = (self.length + by).min(self.bytes.len());
-        &mut self.bytes[..self.length]
+        self.as_mut_bytes()
     }
 }
 

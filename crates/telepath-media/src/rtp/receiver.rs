@@ -216,8 +216,7 @@ impl RtpReceiver {
     fn deliver_separate_event(&mut self, packet: RtpPacket<'_>, sink: &mut impl FnMut(Delivery<'_>)) {
         let RtpHeader { ssrc, sequence, timestamp, .. } = packet.header;
         let behind = |latest| (-SEPARATE_MISORDER..=0).contains(&sequence.distance_from(latest));
-        let late = self.events.is_some_and(|(of, latest)| of == ssrc && behind(latest));
-        if late {
+        if self.events.is_some_and(|(of, latest)| of == ssrc && behind(latest)) {
             self.counters.late += 1;
             return;
         }

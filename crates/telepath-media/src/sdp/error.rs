@@ -35,9 +35,18 @@ pub enum NegotiationError {
     /// The offer has no audio stream, or disables it with port 0.
     #[error("the peer offers no audio stream")]
     NoAudio,
-    /// The RTP profile of the audio stream is not supported, for example SRTP.
+    /// The RTP profile of the audio stream is not supported, for example DTLS-SRTP.
     #[error("the peer offers audio with an RTP profile that this server does not support")]
     Profile,
+    /// The audio stream uses SRTP, which is off.
+    #[error("the peer offers audio with SRTP only, which is off")]
+    SrtpOff,
+    /// The audio stream is in clear, but SRTP is required.
+    #[error("the peer offers audio without SRTP, which is required")]
+    SrtpRequired,
+    /// The audio stream has no SRTP crypto suite in common with us.
+    #[error("the peer offers no SRTP crypto suite in common")]
+    NoCommonSuite,
     /// The audio stream has no `c=` line.
     #[error("the peer's SDP has no address for the audio stream")]
     NoAddress,

@@ -3,48 +3,39 @@
 //! The answerer's codec preference decides, our answers use the offerer's payload types, and the answer contains one
 //! codec, so that neither side switches codecs during a call. Other streams are rejected with port 0.
 
+use super::crypto::{self, CryptoAttribute, SrtpPolicy};
+use super::describe::{COMFORT_NOISE, TELEPHONE_EVENT, audio, push_codec, push_telephone_event, session};
 use super::{
-    ConnectionAddress, FormatParameters, MediaDescription, MediaDirection, NegotiationError, RtpMap,
-    SessionDescription, SessionOrigin,
+    ConnectionAddress, LocalMedia, MediaDescription, MediaDirection, NegotiationError, RtpMap,
+    SessionDescription,
 };
 use crate::codec::AudioCodec;
 use crate::media_clock::SAMPLE_RATE;
 use crate::rtp::{PayloadType, PayloadTypes};
+use crate::srtp::{MasterKey, PeerKey, SrtpKeys};
 use std::net::{IpAddr, SocketAddr};
 
-/// The RTP profile of our offers.
-const PROFILE: &str = "RTP/AVP";
-/// The supported RTP profiles. In RTP/AVPF feedback is optional (RFC 4585 section 4), so an endpoint that sends none is
-/// allowed. The answer repeats the offered profile (RFC 3264 section 6).
-const PROFILES: [&str; 2] = [PROFILE, "RTP/AVPF"];
-/// The encoding name of comfort noise (RFC 3389).
-const COMFORT_NOISE: &str = "CN";
-const TELEPHONE_EVENT: &str = "telephone-event";
-/// DTMF: 0 to 9, star, hash, A to D (RFC 4733 section 3.2).
-const DTMF_EVENTS: &str = "0-15";
+/// The RTP profiles of our offers, without and with SRTP.
+const AVP: &str = "RTP/AVP";
+const SAVP: &str = "RTP/SAVP";
+/// The supported RTP profiles, and whether they are those of SRTP. In RTP/AVPF and RTP/SAVPF feedback is optional (RFC 4585
+/// section 4, RFC 5124 section 2), so an endpoint that sends none is allowed. The answer repeats the offered profile (RFC
+/// 3264 section 6).
+const PROFILES: [(&str, bool); 4] = [(AVP, false), ("RTP/AVPF", false), (SAVP, true), ("RTP/SAVPF", true)];
 /// Accepted values of the peer's `a=ptime`, in milliseconds.
 const PTIMES: std::ops::RangeInclusive<u16> = 10..=60;
 
-/// Session identifier and version of our descriptions. The version increments with each description.
+/// Where RTCP of the audio stream is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionId {
-    /// Random, one per call.
-    pub id: u32,
-    /// Version of the description.
-    pub version: u32,
-}
-
-/// Our side of the audio stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalMedia {
-    /// Address and port at which we receive.
-    pub address: SocketAddr,
-    /// Session identifier and version.
-    pub session: SessionId,
+pub enum RtcpTransport {
+    /// To the same port as RTP (RFC 5761).
+    Muxed,
+    /// To a port of its own: this one (RFC 3605), or the one after the port of RTP (RFC 3550 section 11).
+    Separate(Option<SocketAddr>),
 }
 
 /// The negotiated audio stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiated {
     /// Codec in both directions.
     pub codec: AudioCodec,
@@ -58,6 +49,10 @@ pub struct Negotiated {
     pub direction: MediaDirection,
     /// The peer's `a=ptime`, if it is between 10 and 60 ms.
     pub peer_ptime_ms: Option<u16>,
+    /// Where RTCP is sent.
+    pub rtcp: RtcpTransport,
+    /// The keys of SRTP; `None` for audio in clear.
+    pub srtp: Option<SrtpKeys>,
 }
 
 impl Negotiated {
@@ -76,6 +71,8 @@ impl Negotiated {
             remote: None,
             direction: MediaDirection::SendRecv,
             peer_ptime_ms: None,
+            rtcp: RtcpTransport::Separate(None),
+            srtp: None,
         }
     }
 
@@ -85,75 +82,34 @@ impl Negotiated {
     }
 }
 
-/// Creates an offer to send and receive one audio stream, with these codecs in order of preference.
+/// Creates an offer to send and receive one audio stream in clear, with these codecs in order of preference.
 pub fn offer(codecs: &[AudioCodec], local: LocalMedia) -> SessionDescription {
-    let mut media = audio(local, PROFILE);
+    offer_with_keys(codecs, local, SrtpPolicy::Off, Vec::new())
+}
+
+/// Creates an offer with one key per suite, in order of preference.
+///
+/// [`SrtpPolicy::Preferred`] offers `RTP/AVP` with the keys, which a peer without SRTP accepts in clear, and
+/// [`SrtpPolicy::Required`] offers `RTP/SAVP`. With [`SrtpPolicy::Off`] the keys are not offered.
+pub fn offer_with_keys(
+    codecs: &[AudioCodec],
+    local: LocalMedia,
+    srtp: SrtpPolicy,
+    keys: Vec<MasterKey>,
+) -> SessionDescription {
+    let mut media = match srtp {
+        SrtpPolicy::Off | SrtpPolicy::Preferred => audio(local, AVP),
+        SrtpPolicy::Required => audio(local, SAVP),
+    };
     for codec in codecs {
         push_codec(&mut media, *codec, codec.static_payload_type());
     }
     push_telephone_event(&mut media, PayloadType::TELEPHONE_EVENT);
+    if srtp != SrtpPolicy::Off {
+        let keys = keys.into_iter().map(|key| PeerKey { key, identifier: None });
+        media.crypto = (1..).zip(keys).map(|(tag, key)| CryptoAttribute { tag, key }).collect();
+    }
     session(local, vec![media])
-}
-
-/// A peer's offer with the audio stream that we accept.
-#[derive(Debug)]
-pub struct AcceptedOffer {
-    offer: SessionDescription,
-    /// Index of the accepted m-line.
-    stream: usize,
-    negotiated: Negotiated,
-    local: IpAddr,
-}
-
-impl AcceptedOffer {
-    /// Accepts the first stream with a supported codec, profile and address. `codecs` is our order of preference,
-    /// `direction` ours, and `locals` the addresses at which we receive, in order of preference.
-    ///
-    /// # Errors
-    /// Why the stream that comes closest is not accepted.
-    pub fn negotiate(
-        offer: SessionDescription,
-        codecs: &[AudioCodec],
-        direction: MediaDirection,
-        locals: &[IpAddr],
-    ) -> Result<Self, NegotiationError> {
-        let mut error = NegotiationError::NoAudio;
-        for (stream, media) in offer.media.iter().enumerate() {
-            match negotiate(&offer, media, codecs, direction) {
-                Ok(negotiated) => {
-                    let connection = connection_of(&offer, media);
-                    if let Some(&local) = locals.iter().find(|local| has_family_of(connection, **local)) {
-                        return Ok(Self { offer, stream, negotiated, local });
-                    }
-                    error = error.max(NegotiationError::AddressFamily);
-                }
-                Err(reason) => error = error.max(reason),
-            }
-        }
-        Err(error)
-    }
-
-    /// Which of our addresses receives the stream.
-    pub fn local(&self) -> IpAddr {
-        self.local
-    }
-
-    /// The negotiated audio stream.
-    pub fn negotiated(&self) -> Negotiated {
-        self.negotiated
-    }
-
-    /// The answer. All other streams are rejected with port 0.
-    pub fn answer(&self, local: LocalMedia) -> SessionDescription {
-        let media = self.offer.media.iter().enumerate().map(|(index, offered)| {
-            if index == self.stream {
-                accepted_stream(local, &offered.protocol, &self.negotiated)
-            } else {
-                rejected_stream(offered)
-            }
-        });
-        session(local, media.collect())
-    }
 }
 
 /// Applies the peer's answer to our offer.
@@ -168,8 +124,13 @@ pub fn accept_answer(
     let (Some(ours), Some(theirs)) = (offer.media.first(), answer.media.first()) else {
         return Err(NegotiationError::AnswerMismatch);
     };
-    if answer.media.len() != offer.media.len() || theirs.kind != ours.kind || theirs.protocol != ours.protocol
-    {
+    let (offered, answered) = (profile(&ours.protocol), profile(&theirs.protocol));
+    let (Some(required), Some(secure)) = (offered, answered) else {
+        return Err(NegotiationError::AnswerMismatch);
+    };
+    // Some peers answer RTP/AVP with keys by RTP/SAVP.
+    let fits = theirs.protocol == ours.protocol || (secure && !ours.crypto.is_empty());
+    if answer.media.len() != offer.media.len() || theirs.kind != ours.kind || !fits {
         return Err(NegotiationError::AnswerMismatch);
     }
     if theirs.port == 0 {
@@ -193,7 +154,9 @@ pub fn accept_answer(
         negotiate(answer, theirs, &accepted, direction).map_err(|_| NegotiationError::AnswerMismatch)?;
     let own = payload_types(ours, negotiated.codec).ok_or(NegotiationError::AnswerMismatch)?;
     let (send, receive) = in_common(negotiated.send, own);
-    Ok(Negotiated { send, receive, ..negotiated })
+    let srtp = crypto::answered_keys(ours, theirs, secure, required)?;
+    let rtcp = rtcp_transport(theirs, negotiated.remote, ours.rtcp_mux);
+    Ok(Negotiated { send, receive, rtcp, srtp, ..negotiated })
 }
 
 /// Removes the formats that only one of two descriptions has.
@@ -206,19 +169,27 @@ fn in_common(theirs: PayloadTypes, ours: PayloadTypes) -> (PayloadTypes, Payload
     (keep(theirs, ours), keep(ours, theirs))
 }
 
-/// Negotiates one stream of the peer. Both directions use the peer's payload types.
-fn negotiate(
+/// Whether a supported RTP profile is one of SRTP; `None` if it is not supported.
+fn profile(protocol: &str) -> Option<bool> {
+    PROFILES.into_iter().find(|(name, _)| *name == protocol).map(|(_, secure)| secure)
+}
+
+/// Whether the profile of a stream is one of SRTP, if this server can use the stream at all.
+pub(super) fn check_stream(media: &MediaDescription) -> Result<bool, NegotiationError> {
+    if media.kind != "audio" || media.port == 0 {
+        return Err(NegotiationError::NoAudio);
+    }
+    profile(&media.protocol).ok_or(NegotiationError::Profile)
+}
+
+/// Negotiates one stream of the peer without its keys. Both directions use the peer's payload types.
+pub(super) fn negotiate(
     peer: &SessionDescription,
     media: &MediaDescription,
     codecs: &[AudioCodec],
     ours: MediaDirection,
 ) -> Result<Negotiated, NegotiationError> {
-    if media.kind != "audio" || media.port == 0 {
-        return Err(NegotiationError::NoAudio);
-    }
-    if !PROFILES.contains(&media.protocol.as_str()) {
-        return Err(NegotiationError::Profile);
-    }
+    check_stream(media)?;
     // 0.0.0.0 means hold in RFC 2543 (RFC 3264 section 8.4).
     let (ip, blackhole) = match connection_of(peer, media).ok_or(NegotiationError::NoAddress)? {
         ConnectionAddress::Ip(ip) if ip.is_multicast() => return Err(NegotiationError::Multicast),
@@ -235,17 +206,33 @@ fn negotiate(
         ours.sends() && theirs.receives() && !blackhole,
         ours.receives() && theirs.sends(),
     );
+    let remote = ip.map(|ip| SocketAddr::new(ip, media.port));
     Ok(Negotiated {
         codec,
         send: numbers,
         receive: numbers,
-        remote: ip.map(|ip| SocketAddr::new(ip, media.port)),
+        remote,
         direction,
         peer_ptime_ms: media.ptime.filter(|ms| PTIMES.contains(ms)),
+        rtcp: rtcp_transport(media, remote, true),
+        srtp: None,
     })
 }
 
-fn connection_of<'a>(
+/// Where the peer receives RTCP. `mux` is whether we may accept its `a=rtcp-mux`.
+fn rtcp_transport(media: &MediaDescription, remote: Option<SocketAddr>, mux: bool) -> RtcpTransport {
+    if mux && media.rtcp_mux {
+        return RtcpTransport::Muxed;
+    }
+    let named = media.rtcp.as_ref().and_then(|rtcp| match &rtcp.address {
+        Some(ConnectionAddress::Ip(ip)) => Some(SocketAddr::new(unmapped(*ip), rtcp.port)),
+        Some(ConnectionAddress::Name(_)) => None,
+        None => remote.map(|remote| SocketAddr::new(remote.ip(), rtcp.port)),
+    });
+    RtcpTransport::Separate(named)
+}
+
+pub(super) fn connection_of<'a>(
     peer: &'a SessionDescription,
     media: &'a MediaDescription,
 ) -> Option<&'a ConnectionAddress> {
@@ -254,7 +241,7 @@ fn connection_of<'a>(
 
 /// Whether RTP can be exchanged between two addresses. The IP version of a name is unknown, and an unspecified address
 /// means hold.
-fn has_family_of(connection: Option<&ConnectionAddress>, local: IpAddr) -> bool {
+pub(super) fn has_family_of(connection: Option<&ConnectionAddress>, local: IpAddr) -> bool {
     match connection {
         Some(ConnectionAddress::Ip(ip)) => {
             ip.is_unspecified() || unmapped(*ip).is_ipv4() == unmapped(local).is_ipv4()
@@ -311,83 +298,4 @@ fn is_comfort_noise(media: &MediaDescription, format: &str) -> bool {
         Some(_) => is_mapped_to(media, format, COMFORT_NOISE),
         None => number(format) == Some(PayloadType::COMFORT_NOISE),
     }
-}
-
-fn session(local: LocalMedia, media: Vec<MediaDescription>) -> SessionDescription {
-    let address = ConnectionAddress::Ip(local.address.ip());
-    SessionDescription {
-        origin: SessionOrigin {
-            username: "-".to_owned(),
-            session_id: local.session.id.to_string(),
-            version: local.session.version.to_string(),
-            address: address.clone(),
-        },
-        connection: Some(address),
-        direction: None,
-        media,
-    }
-}
-
-fn audio(local: LocalMedia, protocol: &str) -> MediaDescription {
-    MediaDescription {
-        kind: "audio".to_owned(),
-        port: local.address.port(),
-        protocol: protocol.to_owned(),
-        formats: Vec::new(),
-        connection: None,
-        rtpmaps: Vec::new(),
-        fmtps: Vec::new(),
-        ptime: Some(20),
-        maxptime: None,
-        direction: Some(MediaDirection::SendRecv),
-    }
-}
-
-fn accepted_stream(local: LocalMedia, protocol: &str, negotiated: &Negotiated) -> MediaDescription {
-    let mut media = audio(local, protocol);
-    let numbers = negotiated.receive;
-    media.direction = Some(negotiated.direction);
-    push_codec(&mut media, negotiated.codec, numbers.audio);
-    if let Some(event) = numbers.telephone_event {
-        push_telephone_event(&mut media, event);
-    }
-    if let Some(comfort_noise) = numbers.comfort_noise {
-        push_map(&mut media, COMFORT_NOISE, comfort_noise);
-    }
-    media
-}
-
-/// Port 0 rejects a stream; protocol and formats are those of the offer (RFC 3264 section 6).
-fn rejected_stream(offered: &MediaDescription) -> MediaDescription {
-    MediaDescription {
-        kind: offered.kind.clone(),
-        port: 0,
-        protocol: offered.protocol.clone(),
-        formats: offered.formats.clone(),
-        connection: None,
-        rtpmaps: Vec::new(),
-        fmtps: Vec::new(),
-        ptime: None,
-        maxptime: None,
-        direction: None,
-    }
-}
-
-fn push_codec(media: &mut MediaDescription, codec: AudioCodec, payload_type: PayloadType) {
-    push_map(media, codec.name(), payload_type);
-}
-
-fn push_telephone_event(media: &mut MediaDescription, payload_type: PayloadType) {
-    push_map(media, TELEPHONE_EVENT, payload_type);
-    media.fmtps.push(FormatParameters { payload_type, parameters: DTMF_EVENTS.to_owned() });
-}
-
-fn push_map(media: &mut MediaDescription, encoding: &str, payload_type: PayloadType) {
-    media.formats.push(payload_type.to_string());
-    media.rtpmaps.push(RtpMap {
-        payload_type,
-        encoding: encoding.to_owned(),
-        clock_rate: SAMPLE_RATE,
-        channels: 1,
-    });
 }

@@ -4,8 +4,8 @@
 //! are not UTF-8 therefore become U+FFFD instead of an error; all that a call uses is ASCII.
 
 use super::{
-    ConnectionAddress, FormatParameters, MAX_BYTES, MAX_FORMATS, MAX_MEDIA, MediaDescription, MediaDirection,
-    RtpMap, SdpError, SessionDescription, SessionOrigin,
+    ConnectionAddress, CryptoAttribute, FormatParameters, MAX_BYTES, MAX_CRYPTO, MAX_FORMATS, MAX_MEDIA,
+    MediaDescription, MediaDirection, RtcpAttribute, RtpMap, SdpError, SessionDescription, SessionOrigin,
 };
 use crate::rtp::PayloadType;
 
@@ -87,6 +87,12 @@ impl Parser {
             "fmtp" if media.fmtps.len() < MAX_FORMATS => media.fmtps.extend(fmtp(rest)),
             "ptime" => media.ptime = milliseconds(rest).or(media.ptime),
             "maxptime" => media.maxptime = milliseconds(rest).or(media.maxptime),
+            "rtcp" => media.rtcp = rtcp(rest).or(media.rtcp.take()),
+            "rtcp-mux" => media.rtcp_mux = true,
+            "crypto" if media.crypto.len() < MAX_CRYPTO => match CryptoAttribute::parse(rest) {
+                Some(attribute) => media.crypto.push(attribute),
+                None => media.has_other_crypto = true,
+            },
             _ => {}
         }
     }
@@ -146,18 +152,7 @@ fn media(value: &str) -> Option<MediaDescription> {
     if formats.is_empty() {
         return None;
     }
-    Some(MediaDescription {
-        kind,
-        port,
-        protocol,
-        formats,
-        connection: None,
-        rtpmaps: Vec::new(),
-        fmtps: Vec::new(),
-        ptime: None,
-        maxptime: None,
-        direction: None,
-    })
+    Some(MediaDescription { kind, port, protocol, formats, ..MediaDescription::default() })
 }
 
 fn payload_type(text: &str) -> Option<PayloadType> {
@@ -178,6 +173,14 @@ fn rtpmap(value: &str) -> Option<RtpMap> {
 fn fmtp(value: &str) -> Option<FormatParameters> {
     let (number, parameters) = value.split_once(' ')?;
     Some(FormatParameters { payload_type: payload_type(number)?, parameters: parameters.trim().to_owned() })
+}
+
+/// Parses `port [nettype addrtype address]` (RFC 3605 section 2.1).
+fn rtcp(value: &str) -> Option<RtcpAttribute> {
+    let (port, address) = value.split_once(' ').unwrap_or((value, ""));
+    let port = port.parse().ok().filter(|&port| port > 0)?;
+    let address = if address.trim().is_empty() { None } else { Some(connection(address)?) };
+    Some(RtcpAttribute { port, address })
 }
 
 /// Parses whole milliseconds. Some peers write `20.0`.

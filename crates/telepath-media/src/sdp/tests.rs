@@ -5,6 +5,8 @@ use crate::codec::AudioCodec;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
+mod security;
+
 const OFFER: &str = "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.10\r\ns=call\r\nc=IN IP4 192.0.2.10\r\n\
     t=0 0\r\nm=audio 49170 RTP/AVP 8 0 96 97\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:96 telephone-event/48000\r\n\
     a=rtpmap:97 telephone-event/8000\r\na=fmtp:97 0-16\r\na=ptime:30\r\na=sendrecv\r\n";
@@ -25,9 +27,10 @@ fn answer(
     codecs: &[AudioCodec],
     local: LocalMedia,
 ) -> Result<(SessionDescription, Negotiated), NegotiationError> {
-    let accepted =
-        AcceptedOffer::negotiate(offer.clone(), codecs, MediaDirection::SendRecv, &[local.address.ip()])?;
-    Ok((accepted.answer(local), accepted.negotiated()))
+    let (both, locals) = (MediaDirection::SendRecv, [local.address.ip()]);
+    let accepted = AcceptedOffer::negotiate(offer.clone(), codecs, both, &locals, SrtpPolicy::Off)?;
+    let keyed = accepted.with_key(|_| Err(NegotiationError::SrtpOff))?;
+    Ok((keyed.answer(local), keyed.negotiated().clone()))
 }
 
 fn answered(text: &str) -> (SessionDescription, Negotiated) {
@@ -128,7 +131,8 @@ fn g722_is_negotiated_at_8000_hz_by_name_or_by_its_static_payload_type() {
 #[test]
 fn an_offer_that_cannot_be_accepted_is_rejected_for_what_its_closest_stream_lacks() {
     assert_eq!(rejected(&OFFER.replace("8 0 96 97", "4 18")), NegotiationError::NoCommonCodec);
-    assert_eq!(rejected(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::Profile);
+    assert_eq!(rejected(&OFFER.replace("RTP/AVP", "RTP/SAVP")), NegotiationError::SrtpOff);
+    assert_eq!(rejected(&OFFER.replace("RTP/AVP", "TCP/RTP/AVP")), NegotiationError::Profile);
     assert_eq!(rejected(&OFFER.replace("49170", "0")), NegotiationError::NoAudio);
     assert_eq!(rejected(&OFFER.replace("m=audio", "m=video")), NegotiationError::NoAudio);
     assert_eq!(rejected(&OFFER[..OFFER.find("m=").unwrap()]), NegotiationError::NoAudio);
@@ -137,7 +141,7 @@ fn an_offer_that_cannot_be_accepted_is_rejected_for_what_its_closest_stream_lack
     assert_eq!(rejected(&multicast), NegotiationError::Multicast);
     let secure_and_plain = OFFER.replace("m=audio", "m=audio 3000 RTP/SAVP 0\r\nm=audio");
     assert_eq!(rejected(&secure_and_plain.replace("8 0 96 97", "4 18")), NegotiationError::NoCommonCodec);
-    assert_eq!(rejected(&secure_and_plain.replace("49170", "0")), NegotiationError::Profile);
+    assert_eq!(rejected(&secure_and_plain.replace("49170", "0")), NegotiationError::SrtpOff);
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn the_answer_has_the_address_whose_ip_version_the_offer_has() {
     let ours: Vec<IpAddr> = ["198.51.100.1", "2001:db8::2"].map(|text| text.parse().unwrap()).to_vec();
     let chosen = |text: &str, locals: &[IpAddr]| {
         let codecs = AudioCodec::ALL;
-        AcceptedOffer::negotiate(parse(text), &codecs, MediaDirection::SendRecv, locals)
+        AcceptedOffer::negotiate(parse(text), &codecs, MediaDirection::SendRecv, locals, SrtpPolicy::Off)
             .map(|accepted| accepted.local())
     };
     let six = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP6 2001:db8::1");
@@ -290,7 +294,8 @@ fn an_rtp_avpf_offer_is_answered_with_rtp_avpf() {
         .replace("a=sendrecv", "a=rtcp-fb:* trr-int 5000\r\na=sendrecv");
     let (reply, agreed) = answered(&text);
     assert_eq!((agreed.codec, reply.media[0].protocol.as_str()), (AudioCodec::Pcmu, "RTP/AVPF"));
-    assert_eq!(rejected(&OFFER.replace("RTP/AVP ", "RTP/SAVPF ")), NegotiationError::Profile);
+    let dtls = OFFER.replace("RTP/AVP ", "UDP/TLS/RTP/SAVPF ");
+    assert_eq!(rejected(&dtls), NegotiationError::Profile);
 }
 
 #[test]

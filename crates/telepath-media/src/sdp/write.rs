@@ -61,6 +61,16 @@ impl Display for MediaDescription {
         if let Some(direction) = self.direction {
             write!(f, "a={}\r\n", direction.as_str())?;
         }
-        Ok(())
+        if let Some(rtcp) = &self.rtcp {
+            write!(f, "a=rtcp:{}", rtcp.port)?;
+            if let Some(address) = &rtcp.address {
+                write!(f, " {address}")?;
+            }
+            f.write_str("\r\n")?;
+        }
+        if self.rtcp_mux {
+            f.write_str("a=rtcp-mux\r\n")?;
+        }
+        self.crypto.iter().try_for_each(|attribute| write!(f, "a=crypto:{attribute}\r\n"))
     }
 }

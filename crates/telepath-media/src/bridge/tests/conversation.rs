@@ -386,7 +386,7 @@ fn packets_from_other_addresses_and_malformed_packets_are_counted_and_dropped() 
     test.rtp(caller_frame(0, 0).as_bytes());
     test.rtp(b"hello");
     let stranger = SocketAddr::from(([203, 0, 113, 5], 9));
-    test.bridge.handle_rtp(caller_frame(1, 0).as_bytes(), stranger, test.now);
+    test.bridge.handle_rtp(caller_frame(1, 0).as_mut_bytes(), stranger, test.now);
     let counters = test.bridge.report(test.now).bridge;
     assert_eq!((counters.malformed_rtp, counters.foreign_address), (1, 1));
     assert_eq!(test.bridge.remote(), Some(peer()));

@@ -102,7 +102,7 @@ fn binary_frames_of_g711_pass_through_in_both_directions() {
     while bridge.poll_agent().is_some() {}
     let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9];
     packet.extend(&every[..160]);
-    bridge.handle_rtp(&packet, peer(), start);
+    bridge.handle_rtp(&mut packet.clone(), peer(), start);
     assert_eq!(bridge.poll_agent().unwrap().frame, AgentFrame::Binary(every[..160].to_vec()));
 }
 

@@ -183,8 +183,8 @@ fn a_slow_agent_loses_the_oldest_audio_but_no_event() {
     bridge.handle_answered(start);
     let mut caller = TestCaller::new(&media(MediaDirection::SendRecv), stream(2), tone(60), start);
     while let Some(at) = caller.poll_timeout() {
-        let datagram = caller.poll_packet(at).unwrap();
-        bridge.handle_rtp(datagram.as_bytes(), peer(), at);
+        let mut datagram = caller.poll_packet(at).unwrap();
+        bridge.handle_rtp(datagram.as_mut_bytes(), peer(), at);
         assert!(bridge.agent_queued() <= BridgeLimits::default().agent_queue);
     }
     let mut frames = 0;

@@ -25,7 +25,7 @@ const RECEIVER_REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 9];
 
 fn stream(test: &mut TestBridge, from: &str, ssrc: u32, sequences: std::ops::Range<u16>) {
     for n in sequences {
-        test.bridge.handle_rtp(packet(ssrc, n).as_bytes(), address(from), test.now);
+        test.bridge.handle_rtp(packet(ssrc, n).as_mut_bytes(), address(from), test.now);
         test.collect();
         test.run_for(ms(20));
     }
@@ -37,13 +37,13 @@ fn a_stranger_that_sends_rtp_while_the_phone_rings_does_not_get_the_calls_audio(
     let mut bridge = CallBridge::new(config(), start);
     for n in 0..100u16 {
         let at = start + ms(20) * u32::from(n);
-        bridge.handle_rtp(packet(666, n).as_bytes(), address("203.0.113.5:9"), at);
+        bridge.handle_rtp(packet(666, n).as_mut_bytes(), address("203.0.113.5:9"), at);
     }
     let answer = start + ms(2000);
     bridge.handle_answered(answer);
     assert_eq!(bridge.remote(), Some(peer()));
-    bridge.handle_rtp(packet(666, 100).as_bytes(), address("203.0.113.5:9"), answer + ms(1200));
-    bridge.handle_rtp(packet(1, 0).as_bytes(), peer(), answer + ms(1200));
+    bridge.handle_rtp(packet(666, 100).as_mut_bytes(), address("203.0.113.5:9"), answer + ms(1200));
+    bridge.handle_rtp(packet(1, 0).as_mut_bytes(), peer(), answer + ms(1200));
     assert_eq!(bridge.remote(), Some(peer()));
     let report = bridge.report(answer + ms(1300));
     assert_eq!((report.bridge.foreign_address, report.packets_received), (101, 1));
@@ -98,7 +98,7 @@ fn rtcp_of_the_peer_counts_as_a_sign_of_life() {
     for from in ["192.0.2.1:4000", "192.0.2.1:4001"] {
         let mut test = TestBridge::new();
         for _ in 0..60 {
-            test.bridge.handle_rtcp(&RECEIVER_REPORT, address(from), test.now);
+            test.bridge.handle_rtcp(&mut RECEIVER_REPORT.clone(), address(from), test.now);
             test.run_for(Duration::from_secs(5));
         }
         assert_eq!(test.hang_up, None, "{from}");
@@ -119,11 +119,11 @@ fn rtcp_of_a_stranger_and_malformed_rtcp_are_no_sign_of_life() {
     let mut test = TestBridge::new();
     for n in 0..30u8 {
         test.run_for(Duration::from_secs(1));
-        test.bridge.handle_rtcp(&RECEIVER_REPORT, address("203.0.113.5:4001"), test.now);
+        test.bridge.handle_rtcp(&mut RECEIVER_REPORT.clone(), address("203.0.113.5:4001"), test.now);
         for bytes in
             [&[0x80, 201, 0, 2, 0, 0, 0, 9][..], &[0x40, 201, 0, 1, 0, 0, 0, 9], &[0x80, 204, 0, 1], &[n]]
         {
-            test.bridge.handle_rtcp(bytes, peer(), test.now);
+            test.bridge.handle_rtcp(&mut bytes.to_vec(), peer(), test.now);
         }
     }
     assert_eq!(test.hang_up, Some(HangUpCause::MediaTimeout));
