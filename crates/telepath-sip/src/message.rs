@@ -84,9 +84,15 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A body of type `application/sdp`, which this crate does not parse.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A body of type `application/sdp`, which this crate does not parse. It may hold keys of SRTP, so debug output omits it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SdpBody(Vec<u8>);
+
+impl fmt::Debug for SdpBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SdpBody({} bytes)", self.0.len())
+    }
+}
 
 impl SdpBody {
     /// Wraps the bytes of a body.
@@ -183,8 +189,8 @@ pub(crate) struct ParsedHeaders {
     pub(crate) record_routes: Vec<NameAddr>,
 }
 
-/// A well-formed request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A well-formed request. Debug output omits the body.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -193,14 +199,28 @@ pub struct Request {
     pub(crate) body: Vec<u8>,
 }
 
-/// A well-formed response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, uri, headers, parsed: _, body } = self;
+        write!(f, "Request({method:?} {uri:?} {headers:?}, {} bytes)", body.len())
+    }
+}
+
+/// A well-formed response. Debug output omits the body.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) reason: String,
     pub(crate) headers: Headers,
     pub(crate) parsed: ParsedHeaders,
     pub(crate) body: Vec<u8>,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, reason, headers, parsed: _, body } = self;
+        write!(f, "Response({status:?} {reason:?} {headers:?}, {} bytes)", body.len())
+    }
 }
 
 /// A request or a response.

@@ -1,13 +1,18 @@
-//! Removes credentials (RFC 3261 sections 20.7 and 20.28) and DTMF digits from a message before it is traced: a digest response
-//! allows offline guessing of the password, and digits may be a PIN or a card number, so they must not reach a log.
+//! Removes credentials (RFC 3261 sections 20.7 and 20.28), DTMF digits and the keys of media from a message before it is traced:
+//! a digest response allows offline guessing of the password, digits may be a PIN or a card number, and a key decrypts the
+//! conversation, so they must not reach a log.
 
 use crate::message::{HeaderName, KnownHeader, REDACTED, decode, readable};
 
 /// The media types of DTMF in INFO requests. No RFC defines them; these are the forms that carriers and telephones send.
 pub(crate) const DTMF_TYPES: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
-/// The message as text, without the values of Authorization and Proxy-Authorization, including folded lines, and without a
-/// body of DTMF. The body of an INFO request with a Content-Type is removed whatever its type, because digits are sent in
+/// The attributes and lines of SDP that hold keys: security descriptions (RFC 4568 section 4), key management such as MIKEY (RFC
+/// 4567 section 3.1), and the obsolete `k=` (RFC 8866 section 5.12).
+const KEY_LINES: [&str; 3] = ["a=crypto:", "a=key-mgmt:", "k="];
+
+/// The message as text, without the values of Authorization and Proxy-Authorization, including folded lines, without the keys in
+/// SDP, and without a body of DTMF. The body of an INFO request with a Content-Type is removed whatever its type, because digits are sent in
 /// types that nobody has registered, and within multipart bodies.
 ///
 /// Works on bytes, because a malformed message may contain credentials too. Bytes that are not UTF-8 are read as Latin-1,
@@ -29,7 +34,7 @@ pub fn redact(message: &[u8]) -> String {
     if redactor.holds_digits() && body.peek().is_some() {
         redactor.out.push_str(REDACTED);
     } else {
-        redactor.out.extend(body);
+        body.for_each(|line| redactor.body_line(line));
     }
     redactor.out
 }
@@ -85,6 +90,25 @@ impl Redactor {
         self.out.push_str(line);
     }
 
+    /// Keeps the name of an attribute with a key, and of a security description its tag and suite, which name no secret.
+    fn body_line(&mut self, line: &str) {
+        let content = line.trim_end_matches(['\r', '\n']);
+        let bare = content.trim_start();
+        let named = KEY_LINES
+            .iter()
+            .find(|name| bare.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+        let kept = match (named, bare.find("inline:")) {
+            (Some(_), Some(key)) => key + "inline:".len(),
+            (Some(name), None) => name.len(),
+            // A malformed line may hold a key too.
+            (None, Some(key)) => key + "inline:".len(),
+            (None, None) => return self.out.push_str(line),
+        };
+        self.out.push_str(bare.get(..kept).unwrap_or_default());
+        self.out.push_str(REDACTED);
+        self.out.push_str(&line[content.len()..]);
+    }
+
     /// Whether the body may be DTMF.
     fn holds_digits(&self) -> bool {
         let Some(content_type) = &self.content_type else { return false };
@@ -111,6 +135,22 @@ mod tests {
             "INVITE sip:a@b SIP/2.0\r\nauthorization : [redacted]\r\nProxy-Authorization: [redacted]\r\n\
              Subject: x\r\n\r\nAuthorization: body\r\n"
         );
+    }
+
+    #[test]
+    fn keys_of_media_are_removed_from_sdp_and_suites_stay() {
+        let head = "INVITE sip:a SIP/2.0\r\nContent-Type: application/sdp\r\n\r\n";
+        let sdp = "v=0\r\nk=base64:c2VjcmV0\r\nm=audio 4000 RTP/SAVP 0\r\n\
+            a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^31|1:1;inline:c2VjcmV0 WSH=64\r\n\
+            a=key-mgmt:mikey c2VjcmV0\r\nA=CRYPTO:2 X c2VjcmV0\n  a=crypto:3 Y inline: c2VjcmV0\r\n\
+            a = crypto:4 Z inline:c2VjcmV0\r\na=sendrecv\r\n";
+        let expected = "v=0\r\nk=[redacted]\r\nm=audio 4000 RTP/SAVP 0\r\n\
+            a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:[redacted]\r\n\
+            a=key-mgmt:[redacted]\r\nA=CRYPTO:[redacted]\na=crypto:3 Y inline:[redacted]\r\n\
+            a = crypto:4 Z inline:[redacted]\r\na=sendrecv\r\n";
+        assert_eq!(redact(format!("{head}{sdp}").as_bytes()), format!("{head}{expected}"));
+        let multipart = format!("--b\r\nContent-Type: application/sdp\r\n\r\n{sdp}--b--\r\n");
+        assert!(!redact(format!("{head}{multipart}").as_bytes()).contains("c2Vj"));
     }
 
     #[test]
