@@ -129,18 +129,34 @@ pub struct CallMetrics {
     /// From the end of the caller's speech to the first RTP packet of the reply in milliseconds, in the first turn.
     #[cfg_attr(feature = "openapi", schema(example = 455))]
     pub time_to_first_speech_ms: Option<u32>,
+    /// Mean time of a round trip to the carrier and back, measured by RTCP, in milliseconds.
+    #[cfg_attr(feature = "openapi", schema(example = 23.4))]
+    #[serde(default)]
+    pub rtt_ms: Option<f64>,
     /// Lost packets of the caller in percent, 0–100.
     #[cfg_attr(feature = "openapi", schema(example = 0.1))]
     pub packet_loss_percent: Option<f64>,
     /// Interarrival jitter (RFC 3550 section 6.4.1) in milliseconds.
     #[cfg_attr(feature = "openapi", schema(example = 1.8))]
     pub jitter_ms: Option<f64>,
+    /// Lost packets to the caller in percent, 0–100, as the carrier reports by RTCP.
+    #[cfg_attr(feature = "openapi", schema(example = 0.0))]
+    #[serde(default)]
+    pub remote_packet_loss_percent: Option<f64>,
+    /// Interarrival jitter at the carrier in milliseconds, as it reports by RTCP.
+    #[cfg_attr(feature = "openapi", schema(example = 0.9))]
+    #[serde(default)]
+    pub remote_jitter_ms: Option<f64>,
     /// Estimated mean opinion score, 1.0–4.5 (ITU-T G.107).
     #[cfg_attr(feature = "openapi", schema(example = 4.3))]
     pub mos: Option<f64>,
     /// The carrier side's codec.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::Codec>))]
     pub codec_used: Option<String>,
+    /// The SRTP crypto suite of the carrier side; null for audio in clear.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SrtpSuite>))]
+    #[serde(default)]
+    pub srtp_suite: Option<String>,
     /// Packet and frame counts.
     pub counts: MediaCounts,
 }
@@ -176,6 +192,12 @@ pub struct MediaCounts {
     /// Packets that jumped in sequence without a successor (RFC 3550 appendix A.1).
     #[serde(default)]
     pub rtp_unconfirmed_jumps: u64,
+    /// Packets of an encrypted call whose authentication failed.
+    #[serde(default)]
+    pub rtp_unauthenticated: u64,
+    /// Packets of an encrypted call that were received before.
+    #[serde(default)]
+    pub rtp_replayed: u64,
     /// Milliseconds of agent audio dropped because the play-out queue was full.
     pub playout_overflow_ms: u64,
     /// Milliseconds of agent audio dropped because the agent or the caller interrupted it.
@@ -307,10 +329,14 @@ impl From<call::CallMetrics> for CallMetrics {
             gateway_processing_ms: metrics.gateway_processing_ms,
             gateway_processing_us: metrics.gateway_processing_us,
             time_to_first_speech_ms: metrics.time_to_first_speech_ms,
+            rtt_ms: metrics.rtt_ms,
             packet_loss_percent: metrics.packet_loss_percent,
             jitter_ms: metrics.jitter_ms,
+            remote_packet_loss_percent: metrics.remote_packet_loss_percent,
+            remote_jitter_ms: metrics.remote_jitter_ms,
             mos: metrics.mos,
             codec_used: metrics.codec_used.map(|codec| codec.name().to_owned()),
+            srtp_suite: metrics.srtp_suite.map(|suite| suite.name().to_owned()),
             counts: metrics.counts.into(),
         }
     }
@@ -330,6 +356,8 @@ impl From<call::MediaCounts> for MediaCounts {
             rtp_unknown_payload: counts.rtp_unknown_payload,
             rtp_foreign_source: counts.rtp_foreign_source,
             rtp_unconfirmed_jumps: counts.rtp_unconfirmed_jumps,
+            rtp_unauthenticated: counts.rtp_unauthenticated,
+            rtp_replayed: counts.rtp_replayed,
             playout_overflow_ms: counts.playout_overflow_ms,
             playout_cleared_ms: counts.playout_cleared_ms,
             agent_frames_dropped: counts.agent_frames_dropped,

@@ -81,6 +81,8 @@ enum_schemas! {
     SettableTrunkStatus = ["active", "inactive"], such as "inactive", "The states that a request can set.";
     SipDirection = names!(call::sip_trace::SipDirection), such as "received", "The direction of a SIP message, seen from the server.";
     Speaker = names!(call::Speaker), such as "caller", "Who spoke.";
+    SrtpMode = names!(trunk::SrtpMode), such as "preferred", "Whether audio is encrypted with SRTP: never, if the carrier offers it, or always.";
+    SrtpSuite = names!(call::SrtpSuite), such as "AEAD_AES_128_GCM", "A crypto suite of SRTP.";
     StreamKind = names!(stream::StreamKind), such as "calls", "A kind of activity in a stream.";
     TableFormat = ["json", "csv"], such as "json", "The format of statistics.";
     TrunkStatus = names!(trunk::TrunkStatus), such as "active", "The state of a trunk.";

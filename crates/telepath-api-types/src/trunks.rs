@@ -74,6 +74,9 @@ pub struct Trunk {
     /// Codecs in order of preference; empty means the server's order.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Codec>, example = json!(["PCMU", "PCMA"])))]
     pub codecs: Vec<String>,
+    /// `off`, `preferred` or `required`: whether the audio between carrier and server is encrypted with SRTP.
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::SrtpMode, example = "preferred"))]
+    pub srtp: String,
     /// Your own key-value pairs.
     #[cfg_attr(feature = "openapi", schema(example = json!({"team": "support"})))]
     pub metadata: BTreeMap<String, String>,
@@ -229,6 +232,11 @@ pub struct CreateTrunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Codec>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codecs: Option<Vec<String>>,
+    /// Whether the audio between carrier and server is encrypted with SRTP: `off` refuses calls that offer nothing else,
+    /// `preferred` (the default) uses it when offered, `required` refuses calls without it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SrtpMode>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<String>,
     /// Up to 16 key-value pairs of your own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
@@ -299,6 +307,10 @@ pub struct UpdateTrunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<enums::Codec>>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codecs: Option<Vec<String>>,
+    /// `off`, `preferred` or `required`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SrtpMode>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<String>,
     /// Replaces all pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,

@@ -93,6 +93,18 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// How the audio of a call was encrypted: the crypto suite of SRTP (RFC 4568 section 6.2, RFC 7714 section 14.1).
+    pub enum SrtpSuite {
+        /// AES-128 in Galois/counter mode.
+        AeadAes128Gcm = "AEAD_AES_128_GCM",
+        /// AES-256 in Galois/counter mode.
+        AeadAes256Gcm = "AEAD_AES_256_GCM",
+        /// AES-128 in counter mode with HMAC-SHA1.
+        AesCm128HmacSha1_80 = "AES_CM_128_HMAC_SHA1_80",
+    }
+}
+
 /// One party of a call: an E.164 number where the carrier gave one, else the user part of its URI. At most 128 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party(String);
@@ -159,6 +171,12 @@ pub struct MediaCounts {
     /// Packets that jumped in sequence without a successor (RFC 3550 appendix A.1).
     #[serde(default)]
     pub rtp_unconfirmed_jumps: u64,
+    /// Packets of an encrypted call whose authentication failed.
+    #[serde(default)]
+    pub rtp_unauthenticated: u64,
+    /// Packets of an encrypted call that were received before.
+    #[serde(default)]
+    pub rtp_replayed: u64,
     /// Milliseconds of agent audio dropped because the play-out queue was full.
     pub playout_overflow_ms: u64,
     /// Milliseconds of agent audio dropped because the agent or the caller interrupted it.
@@ -183,6 +201,9 @@ pub struct CallMetrics {
     pub carrier_lag_ms: Option<u32>,
     /// How `carrier_lag_ms` was measured.
     pub carrier_lag_source: Option<CarrierLagSource>,
+    /// Mean time of a round trip to the carrier and back by RTCP, in milliseconds.
+    #[serde(default)]
+    pub rtt_ms: Option<f64>,
     /// Mean over the agent's turns: caller's speech ends to first agent audio, in milliseconds.
     pub ai_latency_ms: Option<u32>,
     /// Median time inside Telepath in whole milliseconds, rounded up.
@@ -195,10 +216,19 @@ pub struct CallMetrics {
     pub packet_loss_percent: Option<f64>,
     /// Interarrival jitter (RFC 3550 section 6.4.1) in milliseconds.
     pub jitter_ms: Option<f64>,
+    /// Our packets that never reached the carrier, 0–100, by its RTCP reports.
+    #[serde(default)]
+    pub remote_packet_loss_percent: Option<f64>,
+    /// Interarrival jitter at the carrier in milliseconds, by its last RTCP report.
+    #[serde(default)]
+    pub remote_jitter_ms: Option<f64>,
     /// Estimated mean opinion score, 1.0–4.5 (ITU-T G.107).
     pub mos: Option<f64>,
     /// The carrier side's codec.
     pub codec_used: Option<Codec>,
+    /// How the audio was encrypted; `None` if it was not.
+    #[serde(default)]
+    pub srtp_suite: Option<SrtpSuite>,
     /// The media counters.
     pub counts: MediaCounts,
 }

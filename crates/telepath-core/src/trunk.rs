@@ -66,6 +66,20 @@ named_enum! {
 }
 
 named_enum! {
+    /// Whether the audio of a trunk's calls is encrypted with SRTP (RFC 3711), with keys in SDP (RFC 4568).
+    #[derive(Default)]
+    pub enum SrtpMode {
+        /// Never; calls that offer nothing else are refused.
+        Off = "off",
+        /// If the carrier offers it.
+        #[default]
+        Preferred = "preferred",
+        /// Always; calls without it are refused.
+        Required = "required",
+    }
+}
+
+named_enum! {
     /// The credentials that a trunk can hold. Values are sealed; this names the places they are sealed for.
     /// The name is the API member that sets the credential.
     #[derive(PartialOrd, Ord)]
@@ -128,6 +142,9 @@ pub struct TrunkSettings {
     /// Codecs in order of preference; empty means the server's order.
     #[serde(default)]
     pub codecs: Vec<Codec>,
+    /// Whether audio is encrypted.
+    #[serde(default)]
+    pub srtp: SrtpMode,
     /// Up to 16 pairs that mean something to the user.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,

@@ -18,7 +18,7 @@ use telepath_core::call::{CallMetrics, CallStatus, CallerAction, DisconnectReaso
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_media::codec::AudioCodec;
-use telepath_media::sdp::AcceptedOffer;
+use telepath_media::sdp::{AcceptedOffer, SrtpPolicy};
 use telepath_sip::CallHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -58,6 +58,7 @@ pub(crate) struct CallSetup {
     pub(crate) media_policy: MediaPolicy,
     /// In order of preference, never empty.
     pub(crate) codecs: Vec<AudioCodec>,
+    pub(crate) srtp: SrtpPolicy,
     pub(crate) agent: AgentEndpoint,
     /// Whether the caller has answered a challenge sent to its source address.
     pub(crate) return_path_proved: bool,

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use telepath_core::address::{NetworkList, canonical};
 use telepath_egress::Forbidden;
 use telepath_egress::address::check_public;
-use telepath_media::sdp::Negotiated;
+use telepath_media::sdp::{Negotiated, RtcpTransport};
 
 /// The policy of one call.
 #[derive(Debug, Clone)]
@@ -50,16 +50,20 @@ impl MediaPolicy {
         }
     }
 
-    /// Removes an address that is not allowed from negotiated media.
+    /// Removes addresses that are not allowed from negotiated media.
     pub(crate) fn apply(&self, media: Negotiated) -> Negotiated {
         let remote = media.remote.filter(|remote| self.permits(remote.ip()));
+        let rtcp = match media.rtcp {
+            RtcpTransport::Muxed => RtcpTransport::Muxed,
+            RtcpTransport::Separate(to) => RtcpTransport::Separate(to.filter(|to| self.permits(to.ip()))),
+        };
         if remote != media.remote {
             tracing::info!(
                 peer = %self.peer,
                 "the caller's SDP names an address to which RTP is not sent; waiting for its packets (see media.allow)"
             );
         }
-        Negotiated { remote, ..media }
+        Negotiated { remote, rtcp, ..media }
     }
 }
 

@@ -57,8 +57,14 @@ pub(crate) enum InviteRejectReason {
     MalformedSdp,
     /// The offer has no audio stream.
     NoAudio,
-    /// The RTP profile of the offer is not supported, for example SRTP.
+    /// The RTP profile of the offer is not supported, for example DTLS-SRTP.
     RtpProfile,
+    /// The offer is for SRTP only, which is off for the trunk.
+    SrtpOff,
+    /// The offer is without SRTP, which the trunk requires.
+    SrtpRequired,
+    /// The offer has no SRTP crypto suite that the server supports.
+    NoCommonSuite,
     /// The offer is multicast.
     Multicast,
     /// The offer and the trunk have no codec in common.
@@ -98,6 +104,9 @@ impl InviteRejectReason {
             Self::MalformedSdp => "malformed_sdp",
             Self::NoAudio => "no_audio",
             Self::RtpProfile => "rtp_profile",
+            Self::SrtpOff => "srtp_off",
+            Self::SrtpRequired => "srtp_required",
+            Self::NoCommonSuite => "no_common_suite",
             Self::Multicast => "multicast",
             Self::NoCommonCodec => "no_common_codec",
             Self::AddressFamily => "address_family",
@@ -132,8 +141,11 @@ impl InviteRejectReason {
             Self::MalformedSdp => "the SDP offer cannot be parsed",
             Self::NoAudio => "the SDP offer has no audio stream",
             Self::RtpProfile => {
-                "the SDP offers audio with an RTP profile that the server does not support, such as SRTP"
+                "the SDP offers audio with an RTP profile that the server does not support, such as DTLS-SRTP"
             }
+            Self::SrtpOff => "the SDP offers audio with SRTP only, and SRTP is off for the trunk",
+            Self::SrtpRequired => "the SDP offers audio without SRTP, and the trunk requires it",
+            Self::NoCommonSuite => "the SDP offers SRTP without a crypto suite that the server supports",
             Self::Multicast => "the SDP offers multicast audio",
             Self::NoCommonCodec => "the SDP offer and the trunk have no codec in common",
             Self::AddressFamily => "the SDP offers media on an IP version that the server does not use",
@@ -166,6 +178,9 @@ impl InviteRejectReason {
             Self::TrunkFull => StatusCode::BUSY_HERE,
             Self::NoAudio
             | Self::RtpProfile
+            | Self::SrtpOff
+            | Self::SrtpRequired
+            | Self::NoCommonSuite
             | Self::Multicast
             | Self::NoCommonCodec
             | Self::AddressFamily => StatusCode::NOT_ACCEPTABLE_HERE,
@@ -176,7 +191,9 @@ impl InviteRejectReason {
     fn warning_code(self) -> WarningCode {
         match self {
             Self::AddressFamily => WarningCode::IncompatibleNetworkAddressFormat,
-            Self::RtpProfile => WarningCode::IncompatibleTransportProtocol,
+            Self::RtpProfile | Self::SrtpOff | Self::SrtpRequired | Self::NoCommonSuite => {
+                WarningCode::IncompatibleTransportProtocol
+            }
             Self::NoAudio => WarningCode::MediaTypeNotAvailable,
             Self::NoCommonCodec => WarningCode::IncompatibleMediaFormat,
             Self::Multicast => WarningCode::MulticastNotAvailable,
@@ -225,6 +242,9 @@ impl From<NegotiationError> for InviteRejectReason {
         match error {
             NegotiationError::NoAudio => Self::NoAudio,
             NegotiationError::Profile => Self::RtpProfile,
+            NegotiationError::SrtpOff => Self::SrtpOff,
+            NegotiationError::SrtpRequired => Self::SrtpRequired,
+            NegotiationError::NoCommonSuite => Self::NoCommonSuite,
             // Every stream needs an address (RFC 8866 section 5.7).
             NegotiationError::NoAddress => Self::MalformedSdp,
             NegotiationError::Multicast => Self::Multicast,

@@ -67,10 +67,7 @@ impl PortPool {
             let port = self.take(now).ok_or(PortsExhausted)?;
             match bind(SocketAddr::new(self.ip, port)) {
                 Ok(socket) => {
-                    // Without it the call works, but only RTP is a sign of life.
-                    let rtcp_socket = bind(SocketAddr::new(self.ip, port + 1))
-                        .inspect_err(|error| tracing::debug!(port, %error, "could not bind an RTCP port"))
-                        .ok();
+                    let rtcp_socket = bind_rtcp(self.ip, port);
                     return Ok(RtpLease { socket: Some(socket), rtcp_socket, port, pool: self.clone() });
                 }
                 Err(error) => {
@@ -125,14 +122,32 @@ impl RtpLease {
         self.rtcp_socket.as_ref()
     }
 
+    /// Closes the socket for RTCP if RTP and RTCP share a port (RFC 5761), or opens it again.
+    pub(crate) fn set_rtcp_muxed(&mut self, muxed: bool) {
+        if muxed {
+            self.rtcp_socket = None;
+        } else if self.rtcp_socket.is_none() {
+            self.rtcp_socket = bind_rtcp(self.pool.ip, self.port);
+        }
+    }
+
     /// Sends an RTP packet; `false` if it could not be sent.
     pub(crate) fn try_send(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        self.try_send_from(self.socket.as_ref(), datagram, to)
+    }
+
+    /// Sends an RTCP packet from its own port; `false` if it could not be sent.
+    pub(crate) fn try_send_rtcp(&self, datagram: &[u8], to: SocketAddr) -> bool {
+        self.try_send_from(self.rtcp_socket.as_ref(), datagram, to)
+    }
+
+    fn try_send_from(&self, socket: Option<&UdpSocket>, datagram: &[u8], to: SocketAddr) -> bool {
         let to = match (self.pool.ip, to.ip()) {
             // A dual-stack socket takes IPv4 addresses in their IPv6 form (RFC 4291 section 2.5.5.2).
             (IpAddr::V6(_), IpAddr::V4(ip)) => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
             _ => to,
         };
-        self.socket.as_ref().is_some_and(|socket| socket.try_send_to(datagram, to).is_ok())
+        socket.is_some_and(|socket| socket.try_send_to(datagram, to).is_ok())
     }
 }
 
@@ -144,6 +159,13 @@ impl Drop for RtpLease {
         let free_at = Instant::now() + self.pool.drain;
         self.pool.state().draining.push_back((free_at, self.port));
     }
+}
+
+/// Binds the RTCP socket of an RTP port. Without it the call works, but without reports.
+fn bind_rtcp(ip: IpAddr, port: u16) -> Option<UdpSocket> {
+    bind(SocketAddr::new(ip, port + 1))
+        .inspect_err(|error| tracing::debug!(port, %error, "could not bind an RTCP port"))
+        .ok()
 }
 
 /// Binds a socket. On the unspecified IPv6 address it serves IPv4 too.
@@ -221,6 +243,21 @@ mod tests {
         let lease = pool.lease(Instant::now()).unwrap();
         assert!(lease.rtcp_socket().is_none(), "a call works without RTCP");
         drop(other);
+    }
+
+    #[tokio::test]
+    async fn a_shared_port_needs_one_socket_and_rtcp_is_sent_from_its_own_port_otherwise() {
+        let pool = PortPool::new(LOOPBACK, 19_060..=19_061, Duration::ZERO).unwrap();
+        let mut lease = pool.lease(Instant::now()).unwrap();
+        let peer = UdpSocket::bind((LOOPBACK, 0)).await.unwrap();
+        lease.set_rtcp_muxed(true);
+        drop(std::net::UdpSocket::bind((LOOPBACK, 19_061)).unwrap());
+        assert!(!lease.try_send_rtcp(b"rtcp", peer.local_addr().unwrap()));
+        lease.set_rtcp_muxed(false);
+        lease.rtcp_socket().unwrap().writable().await.unwrap();
+        assert!(lease.try_send_rtcp(b"rtcp", peer.local_addr().unwrap()));
+        let (_, from) = peer.recv_from(&mut [0; 8]).await.unwrap();
+        assert_eq!(from.port(), 19_061);
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ impl Trunk {
             max_concurrent_calls: settings.max_concurrent_calls,
             max_call_seconds: settings.max_call_seconds,
             codecs: settings.codecs.iter().map(ToString::to_string).collect(),
+            srtp: settings.srtp.name().to_owned(),
             metadata: settings.metadata,
             created_at: trunk.created_at,
             updated_at: trunk.updated_at,
@@ -87,6 +88,7 @@ impl From<CreateTrunk> for TrunkDraft {
             max_concurrent_calls: body.max_concurrent_calls,
             max_call_seconds: body.max_call_seconds,
             codecs: body.codecs,
+            srtp: body.srtp,
             metadata: body.metadata,
         }
     }
@@ -111,6 +113,7 @@ impl From<UpdateTrunk> for TrunkPatchDraft {
             max_concurrent_calls: body.max_concurrent_calls,
             max_call_seconds: body.max_call_seconds,
             codecs: body.codecs,
+            srtp: body.srtp,
             metadata: body.metadata,
         }
     }

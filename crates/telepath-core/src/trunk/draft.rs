@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     AgentProtocol, AgentUrl, AiProvider, Codec, CredentialField, E164, HeaderName, SipPassword, SipUsername,
-    TrunkSettings,
+    SrtpMode, TrunkSettings,
 };
 use crate::address::NetworkList;
 use crate::secret::SecretText;
@@ -61,6 +61,8 @@ pub struct TrunkDraft {
     pub max_call_seconds: Option<u32>,
     /// `PCMU`, `PCMA` and `G722` in order of preference.
     pub codecs: Option<Vec<String>>,
+    /// `off`, `preferred` (the default) or `required`.
+    pub srtp: Option<String>,
     /// Up to 16 pairs of strings that mean something to you.
     pub metadata: Option<BTreeMap<String, String>>,
 }
@@ -215,6 +217,7 @@ fn check_settings(draft: TrunkDraft, problems: &mut Invalid) -> TrunkSettings {
         max_call_seconds: problems
             .optional("max_call_seconds", draft.max_call_seconds, |n| in_range(n, MAX_CALL_SECONDS)),
         codecs: check_codecs(draft.codecs.unwrap_or_default(), problems),
+        srtp: problems.optional("srtp", draft.srtp, |name| check_srtp(&name)).unwrap_or_default(),
         metadata: checked_metadata(draft.metadata.unwrap_or_default(), problems),
     }
 }
@@ -258,6 +261,10 @@ pub(super) fn check_codecs(names: Vec<String>, problems: &mut Invalid) -> Vec<Co
         codecs.push(codec);
     }
     codecs
+}
+
+pub(super) fn check_srtp(name: &str) -> Result<SrtpMode, &'static str> {
+    SrtpMode::from_name(name).ok_or("must be off, preferred or required")
 }
 
 fn check_each<R, T, E: std::fmt::Display>(
@@ -315,10 +322,11 @@ mod tests {
             r#"{"name":"Support","ai_provider":"custom","sip_username":"support-01","sip_password":"long enough",
                 "custom_endpoint":"wss://agent.example/","custom_headers":{"Authorization":"Bearer t"},
                 "system_prompt":"Be kind.\n","inbound_numbers":["+15550100123"],"allowed_ips":["203.0.113.0/24"],
-                "max_concurrent_calls":5,"max_call_seconds":600,"codecs":["G722","PCMA","pcmu"],"metadata":{"team":"support"}}"#,
+                "max_concurrent_calls":5,"max_call_seconds":600,"codecs":["G722","PCMA","pcmu"],"srtp":"required","metadata":{"team":"support"}}"#,
         )
         .unwrap();
         assert_eq!(trunk.settings.codecs, [Codec::G722, Codec::Pcma, Codec::Pcmu]);
+        assert_eq!(trunk.settings.srtp, SrtpMode::Required);
         assert_eq!(
             trunk.credentials[&CredentialField::CustomHeaders].expose(),
             r#"{"Authorization":"Bearer t"}"#
@@ -330,7 +338,7 @@ mod tests {
     fn values_out_of_range_are_rejected() {
         let problems = check(
             r#"{"name":"","ai_provider":"custom","sip_username":"x","custom_endpoint":"ws://agent.example/",
-                "sip_password":"short","max_call_seconds":0,"codecs":["PCMU","PCMU"],"custom_headers":{"Host":"h"}}"#,
+                "sip_password":"short","max_call_seconds":0,"codecs":["PCMU","PCMU"],"srtp":"always","custom_headers":{"Host":"h"}}"#,
         )
         .unwrap_err()
         .into_details();
@@ -341,6 +349,7 @@ mod tests {
             "sip_password",
             "max_call_seconds",
             "codecs",
+            "srtp",
             "custom_headers.Host",
         ] {
             assert!(problems.iter().any(|problem| problem.field == field), "{field}");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::draft::{
-    check_api_key, check_codecs, check_headers, check_numbers, check_prompt, in_call_range, in_range,
-    short_text,
+    check_api_key, check_codecs, check_headers, check_numbers, check_prompt, check_srtp, in_call_range,
+    in_range, short_text,
 };
 use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus};
 use crate::address::NetworkList;
@@ -48,6 +48,8 @@ pub struct TrunkPatchDraft {
     pub max_call_seconds: Patch<u32>,
     /// Replaces the whole list.
     pub codecs: Option<Vec<String>>,
+    /// `off`, `preferred` or `required`.
+    pub srtp: Option<String>,
     /// Replaces all pairs.
     pub metadata: Option<BTreeMap<String, String>>,
 }
@@ -129,6 +131,8 @@ impl TrunkPatchDraft {
         if let Some(codecs) = self.codecs {
             settings.codecs = check_codecs(codecs, &mut problems);
         }
+        let srtp = problems.optional("srtp", self.srtp, |name| check_srtp(&name));
+        settings.srtp = srtp.unwrap_or(settings.srtp);
         if let Some(metadata) = self.metadata {
             settings.metadata = checked_metadata(metadata, &mut problems);
         }

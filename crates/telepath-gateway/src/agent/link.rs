@@ -184,10 +184,11 @@ fn lost(error: Error) -> LinkLost {
 mod tests {
     use std::future::poll_fn;
 
-    use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits};
+    use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits, RtcpSeed};
     use telepath_media::codec::AudioCodec;
     use telepath_media::dialect::{CallContext, Dialect};
     use telepath_media::playout::StreamStart;
+    use telepath_media::rtcp::CanonicalName;
     use telepath_media::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
     use telepath_media::sdp::Negotiated;
     use tokio::net::{TcpListener, TcpStream};
@@ -211,6 +212,7 @@ mod tests {
         let config = BridgeConfig {
             negotiated: Negotiated::proposed(AudioCodec::Pcmu),
             stream,
+            rtcp: RtcpSeed { cname: CanonicalName::from_random([1; 12]), intervals: 1 },
             dialect: Dialect::telepath_v1(),
             call,
             limits: BridgeLimits::default(),

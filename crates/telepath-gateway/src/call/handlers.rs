@@ -6,6 +6,7 @@ use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::ports::AgentEvent;
 use telepath_media::bridge::Output;
 use telepath_media::dtmf::Digit;
+use telepath_media::sdp::Negotiated;
 use telepath_sip::message::SdpBody;
 
 use super::task::{AgentConnection, CallPhase, CallTask, Disconnection};
@@ -49,6 +50,16 @@ impl CallTask<'_> {
                     }
                     if let Some(token) = token.filter(|_| sent) {
                         self.bridge.handle_written(token, Instant::now());
+                    }
+                }
+                Output::SendRtcp { packet, to, muxed } => {
+                    let sent = if muxed {
+                        self.lease.try_send(&packet, to)
+                    } else {
+                        self.lease.try_send_rtcp(&packet, to)
+                    };
+                    if !sent {
+                        metrics::counter!("telepath_rtp_unsent_total").increment(1);
                     }
                 }
                 Output::HangUp { cause, detail } => {
@@ -178,8 +189,7 @@ impl CallTask<'_> {
             return;
         }
         if let Some(media) = answer.and_then(|answer| self.offer_answer.accept_answer(&answer)) {
-            self.codec = media.codec;
-            self.bridge.handle_negotiated(&media, now);
+            self.apply_media(&media, now);
         } else if self.bridge.remote().is_none() {
             let text = "the ACK has no valid SDP answer to our offer".to_owned();
             self.end(DisconnectReason::CarrierError, Some(text), now).await;
@@ -202,16 +212,24 @@ impl CallTask<'_> {
     /// Our answer is out, so what it says takes effect. Until then the caller may withdraw its offer.
     fn on_reinvite_accepted(&mut self, now: Instant) {
         if let Some(media) = self.offered_media.take() {
-            self.codec = media.codec;
-            self.bridge.handle_negotiated(&media, now);
+            self.apply_media(&media, now);
         }
+    }
+
+    fn apply_media(&mut self, media: &Negotiated, now: Instant) {
+        self.codec = media.codec;
+        self.bridge.handle_negotiated(media, now);
+        self.lease.set_rtcp_muxed(self.bridge.is_rtcp_muxed());
     }
 
     async fn on_reinvite(&mut self, offer: Option<SdpBody>) {
         self.offered_media = None;
         let Some(offer) = offer else {
-            let (description, _) = self.offer_answer.offer();
-            return self.send_command(Command::AcceptReInvite(self.handle, description)).await;
+            let command = match self.offer_answer.offer() {
+                Ok((description, _)) => Command::AcceptReInvite(self.handle, description),
+                Err(_) => Command::RejectReInvite(self.handle, InviteRejectReason::NoEntropy),
+            };
+            return self.send_command(command).await;
         };
         let command = match self.offer_answer.answer_reinvite(&offer) {
             Ok((description, media)) => {

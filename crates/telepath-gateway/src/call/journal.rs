@@ -186,6 +186,7 @@ fn count(summary: &CallSummary) {
         ("telepath_rtp_late_total", counts.rtp_late),
         ("telepath_rtp_duplicate_total", counts.rtp_duplicate),
         ("telepath_rtp_invalid_total", counts.rtp_invalid),
+        ("telepath_rtp_unauthenticated_total", counts.rtp_unauthenticated),
         ("telepath_playout_overflow_milliseconds_total", counts.playout_overflow_ms),
         ("telepath_playout_cleared_milliseconds_total", counts.playout_cleared_ms),
         ("telepath_agent_frames_dropped_total", counts.agent_frames_dropped),

@@ -1,18 +1,20 @@
-//! Offer/answer of one call (RFC 3264): the version of our session description, and our pending offer whose answer comes
-//! in the ACK (RFC 3261 section 13.2.1).
+//! Offer/answer of one call (RFC 3264): the version of our session description, our pending offer whose answer comes in the
+//! ACK (RFC 3261 section 13.2.1), and our keys of SRTP (RFC 4568).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use telepath_core::entropy::{Entropy, EntropyError, random_bytes};
 use telepath_media::codec::AudioCodec;
 use telepath_media::sdp::{
-    self, AcceptedOffer, LocalMedia, MediaDirection, Negotiated, SessionDescription, SessionId,
+    self, AcceptedOffer, LocalMedia, MediaDirection, Negotiated, SessionDescription, SessionId, SrtpPolicy,
 };
+use telepath_media::srtp::{CryptoSuite, MAX_KEY_BYTES, MasterKey, PeerKey, SrtpKeys};
 use telepath_sip::message::SdpBody;
 
 use crate::media_policy::MediaPolicy;
 use crate::reject_reason::InviteRejectReason;
 
-#[derive(Debug)]
 pub(super) struct OfferAnswer {
     port: u16,
     /// Our addresses, the one in use first.
@@ -20,6 +22,11 @@ pub(super) struct OfferAnswer {
     policy: MediaPolicy,
     session: SessionId,
     codecs: Vec<AudioCodec>,
+    srtp: SrtpPolicy,
+    entropy: Arc<dyn Entropy>,
+    /// Our key in the last exchange. It stays the same while the suite does, so that the rollover counter goes on; a suite
+    /// that comes back gets another one, because its packets were counted from 0 before.
+    local_key: Option<MasterKey>,
     pending_offer: Option<SessionDescription>,
     /// Our latest description.
     last: Option<SessionDescription>,
@@ -27,14 +34,16 @@ pub(super) struct OfferAnswer {
 
 impl OfferAnswer {
     /// Starts the exchange for the RTP socket at `port`. `addresses` are those at which the socket is reached, in order of
-    /// preference and at least one. `session` identifies our session descriptions, and `policy` decides which addresses of
-    /// the caller are used.
+    /// preference and at least one. `session` identifies our session descriptions, `policy` decides which addresses of the
+    /// caller are used, `srtp` whether audio is encrypted, and `entropy` makes the keys.
     pub(super) fn new(
         port: u16,
         addresses: Vec<IpAddr>,
         session: u32,
         codecs: Vec<AudioCodec>,
         policy: MediaPolicy,
+        srtp: SrtpPolicy,
+        entropy: Arc<dyn Entropy>,
     ) -> Self {
         Self {
             port,
@@ -42,17 +51,38 @@ impl OfferAnswer {
             policy,
             session: SessionId { id: session, version: 1 },
             codecs,
+            srtp,
+            entropy,
+            local_key: None,
             pending_offer: None,
             last: None,
         }
     }
 
     /// Our answer to an accepted offer, and the resulting media.
-    pub(super) fn answer(&mut self, offer: &AcceptedOffer) -> (SdpBody, Negotiated) {
+    ///
+    /// # Errors
+    /// [`EntropyError`] if there are no random bytes for a key.
+    pub(super) fn answer(&mut self, offer: AcceptedOffer) -> Result<(SdpBody, Negotiated), EntropyError> {
         if let Some(at) = self.addresses.iter().position(|address| *address == offer.local()) {
             self.addresses.swap(0, at);
         }
-        (to_body(&self.describe(|local| offer.answer(local))), self.policy.apply(offer.negotiated()))
+        let offer = offer.with_key(|suite| self.key_for(suite))?;
+        let media = offer.negotiated().clone();
+        self.local_key = media.srtp.as_ref().map(|keys| keys.local.clone());
+        Ok((to_body(&self.describe(|local| offer.answer(local))), self.policy.apply(media)))
+    }
+
+    fn key_for(&self, suite: CryptoSuite) -> Result<MasterKey, EntropyError> {
+        match &self.local_key {
+            Some(key) if key.suite() == suite => Ok(key.clone()),
+            Some(_) | None => self.new_key(suite),
+        }
+    }
+
+    fn new_key(&self, suite: CryptoSuite) -> Result<MasterKey, EntropyError> {
+        let random = random_bytes::<MAX_KEY_BYTES>(&*self.entropy)?;
+        Ok(MasterKey::from_random(suite, &random.into()))
     }
 
     /// Answers the offer of a re-INVITE or UPDATE.
@@ -68,18 +98,33 @@ impl OfferAnswer {
         // The caller's offer replaces ours.
         self.pending_offer = None;
         let direction = MediaDirection::SendRecv;
-        let accepted = AcceptedOffer::negotiate(offer, &self.codecs, direction, &self.addresses)?;
-        Ok(self.answer(&accepted))
+        let accepted = AcceptedOffer::negotiate(offer, &self.codecs, direction, &self.addresses, self.srtp)?;
+        self.answer(accepted).map_err(|_| InviteRejectReason::NoEntropy)
     }
 
     /// Creates an offer whose answer comes in the ACK, and the media to assume until then.
-    pub(super) fn offer(&mut self) -> (SdpBody, Negotiated) {
-        let codecs = self.codecs.clone();
-        let offer = self.describe(|local| sdp::offer(&codecs, local));
+    ///
+    /// # Errors
+    /// [`EntropyError`] if there are no random bytes for the keys.
+    pub(super) fn offer(&mut self) -> Result<(SdpBody, Negotiated), EntropyError> {
+        let (codecs, srtp) = (self.codecs.clone(), self.srtp);
+        let mut keys = Vec::new();
+        if srtp != SrtpPolicy::Off {
+            for suite in CryptoSuite::ALL {
+                keys.push(self.key_for(suite)?);
+            }
+        }
+        let offer = self.describe(|local| sdp::offer_with_keys(&codecs, local, srtp, keys.clone()));
         let body = to_body(&offer);
         self.pending_offer = Some(offer);
         let codec = self.codecs.first().copied().unwrap_or(AudioCodec::Pcmu);
-        (body, Negotiated::proposed(codec))
+        let mut media = Negotiated::proposed(codec);
+        if let (SrtpPolicy::Required, Some(local)) = (srtp, keys.into_iter().next()) {
+            // Nobody has this key: until the answer, no packet is accepted, above all none in clear.
+            let remote = PeerKey { key: self.new_key(local.suite())?, identifier: None };
+            media.srtp = Some(SrtpKeys { local, remote });
+        }
+        Ok((body, media))
     }
 
     /// Our offer was not sent, so no answer will come.
@@ -96,7 +141,9 @@ impl OfferAnswer {
     pub(super) fn accept_answer(&mut self, answer: &SdpBody) -> Option<Negotiated> {
         let offer = self.pending_offer.take()?;
         let answer = SessionDescription::parse(answer.as_bytes()).ok()?;
-        sdp::accept_answer(&offer, &answer).ok().map(|media| self.policy.apply(media))
+        let media = sdp::accept_answer(&offer, &answer).ok()?;
+        self.local_key = media.srtp.as_ref().map(|keys| keys.local.clone());
+        Some(self.policy.apply(media))
     }
 
     /// Creates a description. Its version is the last one, or one more if anything has changed (RFC 3264 section 8), so
@@ -121,6 +168,7 @@ fn to_body(description: &SessionDescription) -> SdpBody {
 #[cfg(test)]
 mod tests {
     use telepath_core::address::NetworkList;
+    use telepath_core::entropy::SystemEntropy;
 
     use super::*;
 
@@ -131,10 +179,15 @@ mod tests {
         ))
     }
 
-    fn exchange_with(peer: &str) -> OfferAnswer {
+    fn secure_exchange_with(peer: &str, srtp: SrtpPolicy) -> OfferAnswer {
         let policy = MediaPolicy::new(peer.parse().unwrap(), false, NetworkList::default());
         let addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-        OfferAnswer::new(20_000, addresses, 77, AudioCodec::ALL.to_vec(), policy)
+        let entropy = Arc::new(SystemEntropy::default());
+        OfferAnswer::new(20_000, addresses, 77, AudioCodec::ALL.to_vec(), policy, srtp, entropy)
+    }
+
+    fn exchange_with(peer: &str) -> OfferAnswer {
+        secure_exchange_with(peer, SrtpPolicy::Off)
     }
 
     #[test]
@@ -167,7 +220,11 @@ mod tests {
             "o=- 77 1 IN IP4 192.0.2.1"
         );
         assert_eq!(origin(&exchange.answer_reinvite(&six(2)).unwrap().0), "o=- 77 2 IN IP6 2001:db8::1");
-        assert_eq!(origin(&exchange.offer().0), "o=- 77 3 IN IP6 2001:db8::1", "our next offer stays in it");
+        assert_eq!(
+            origin(&exchange.offer().unwrap().0),
+            "o=- 77 3 IN IP6 2001:db8::1",
+            "our next offer stays in it"
+        );
     }
 
     #[test]
@@ -180,7 +237,76 @@ mod tests {
         assert_eq!(answer("sendonly", 2), "o=- 77 2 IN IP4 192.0.2.1");
         assert_eq!(answer("sendonly", 2), "o=- 77 2 IN IP4 192.0.2.1");
         assert_eq!(answer("sendrecv", 3), "o=- 77 3 IN IP4 192.0.2.1");
-        assert_eq!(origin(&exchange.offer().0), "o=- 77 4 IN IP4 192.0.2.1", "an offer with all codecs");
-        assert_eq!(origin(&exchange.offer().0), "o=- 77 4 IN IP4 192.0.2.1");
+        assert_eq!(
+            origin(&exchange.offer().unwrap().0),
+            "o=- 77 4 IN IP4 192.0.2.1",
+            "an offer with all codecs"
+        );
+        assert_eq!(origin(&exchange.offer().unwrap().0), "o=- 77 4 IN IP4 192.0.2.1");
+    }
+
+    const CM: &str = "1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+    const GCM: &str = "2 AEAD_AES_128_GCM inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==";
+
+    fn secure_offer(crypto: &str) -> SdpBody {
+        let text = String::from_utf8(offer("sendrecv", 1).as_bytes().to_vec()).unwrap();
+        SdpBody::new(format!("{}a=crypto:{crypto}\r\n", text.replace("RTP/AVP", "RTP/SAVP")))
+    }
+
+    #[test]
+    fn our_key_stays_the_same_while_the_suite_does_and_none_is_used_again_after_another_suite() {
+        let mut exchange = secure_exchange_with("192.0.2.9", SrtpPolicy::Preferred);
+        let mut keys =
+            |crypto: &str| exchange.answer_reinvite(&secure_offer(crypto)).unwrap().1.srtp.unwrap();
+        let (first, again, other, back) = (keys(CM), keys(CM), keys(GCM), keys(CM));
+        assert_eq!(first, again);
+        assert_eq!(first.remote, back.remote);
+        assert!(first.local != back.local && other.local != back.local);
+        assert_ne!(first.local, first.remote.key);
+    }
+
+    #[test]
+    fn a_refresh_with_srtp_leaves_the_sdp_version_as_it_is() {
+        let mut exchange = secure_exchange_with("192.0.2.9", SrtpPolicy::Required);
+        let first = origin(&exchange.answer_reinvite(&secure_offer(GCM)).unwrap().0);
+        assert_eq!(origin(&exchange.answer_reinvite(&secure_offer(GCM)).unwrap().0), first);
+    }
+
+    #[test]
+    fn a_reinvite_to_audio_in_clear_is_rejected_if_srtp_is_required_and_accepted_if_it_is_preferred() {
+        for (srtp, expected) in
+            [(SrtpPolicy::Required, Err(InviteRejectReason::SrtpRequired)), (SrtpPolicy::Preferred, Ok(None))]
+        {
+            let mut exchange = secure_exchange_with("192.0.2.9", srtp);
+            exchange.answer_reinvite(&secure_offer(CM)).unwrap();
+            let found = exchange.answer_reinvite(&offer("sendrecv", 2)).map(|(_, media)| media.srtp);
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn until_a_required_srtp_is_answered_no_packet_is_accepted() {
+        let mut exchange = secure_exchange_with("192.0.2.9", SrtpPolicy::Required);
+        let (body, proposed) = exchange.offer().unwrap();
+        let text = String::from_utf8(body.as_bytes().to_vec()).unwrap();
+        assert!(text.contains("RTP/SAVP") && text.matches("a=crypto:").count() == 3, "{text}");
+        let placeholder = proposed.srtp.unwrap();
+        assert!(!text.contains(&**placeholder.remote.key.to_base64()));
+        let media = exchange.accept_answer(&secure_offer(&GCM.replace('2', "1"))).unwrap();
+        let keys = media.srtp.unwrap();
+        assert!(text.contains(&format!("a=crypto:1 AEAD_AES_128_GCM inline:{}", *keys.local.to_base64())));
+        let next = exchange.offer().unwrap().0;
+        let next = String::from_utf8(next.as_bytes().to_vec()).unwrap();
+        assert!(next.contains(&**keys.local.to_base64()), "the key in use is offered again");
+    }
+
+    #[test]
+    fn an_answer_in_clear_is_refused_if_srtp_is_required() {
+        let mut exchange = secure_exchange_with("192.0.2.9", SrtpPolicy::Required);
+        exchange.offer().unwrap();
+        assert_eq!(exchange.accept_answer(&offer("sendrecv", 1)), None);
+        let mut exchange = secure_exchange_with("192.0.2.9", SrtpPolicy::Preferred);
+        exchange.offer().unwrap();
+        assert_eq!(exchange.accept_answer(&offer("sendrecv", 1)).unwrap().srtp, None);
     }
 }

@@ -8,6 +8,7 @@ use telepath_core::call::{
 };
 use telepath_media::call_report::CallReport;
 use telepath_media::caller_actions::{self, TimedCallerAction};
+use telepath_media::rtcp::PeerReception;
 use telepath_media::turns::{MeasuredTurn, TurnSpeaker};
 
 use crate::codec;
@@ -18,17 +19,26 @@ const FRAME_MS: u64 = 20;
 
 pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
     let received = &report.received;
+    let (rtcp, peer) = (report.rtcp, report.rtcp.peer);
+    let (carrier_lag, source) = match rtcp.round_trip {
+        Some(round_trip) => (Some(round_trip / 2), CarrierLagSource::Rtcp),
+        None => (report.carrier_lag, CarrierLagSource::FirstRtp),
+    };
     CallMetrics {
-        carrier_lag_ms: report.carrier_lag.map(whole_ms),
-        carrier_lag_source: report.carrier_lag.map(|_| CarrierLagSource::FirstRtp),
+        carrier_lag_ms: carrier_lag.map(whole_ms),
+        carrier_lag_source: carrier_lag.map(|_| source),
+        rtt_ms: rtcp.round_trip.map(|time| hundredths(time.as_secs_f64() * 1000.0)),
         ai_latency_ms: report.ai_latency.map(whole_ms),
         gateway_processing_ms: report.gateway_processing.map(ms_rounded_up),
         gateway_processing_us: report.gateway_processing.map(|time| saturate(time.as_micros())),
         time_to_first_speech_ms: report.time_to_first_speech.map(whole_ms),
         packet_loss_percent: (report.packets_received > 0).then_some(hundredths(report.packet_loss_percent)),
         jitter_ms: (report.packets_received > 0).then_some(hundredths(report.jitter.as_secs_f64() * 1000.0)),
+        remote_packet_loss_percent: peer.and_then(PeerReception::loss_percent).map(hundredths),
+        remote_jitter_ms: peer.map(|peer| hundredths(peer.jitter().as_secs_f64() * 1000.0)),
         mos: report.mos.map(hundredths),
         codec_used: Some(codec::to_core(report.codec_used)),
+        srtp_suite: report.crypto_suite.map(codec::suite_to_core),
         counts: MediaCounts {
             rtp_received: report.packets_received,
             rtp_sent,
@@ -40,10 +50,14 @@ pub(super) fn metrics(report: &CallReport, rtp_sent: u64) -> CallMetrics {
             rtp_unknown_payload: received.unknown_payload,
             rtp_foreign_source: received.foreign_source,
             rtp_unconfirmed_jumps: received.unconfirmed_jumps,
+            rtp_unauthenticated: report.srtp.unauthenticated,
+            rtp_replayed: report.srtp.replayed,
             rtp_invalid: report.bridge.malformed_rtp
                 + report.bridge.foreign_address
                 + received.unknown_payload
                 + received.unconfirmed_jumps
+                + report.srtp.unauthenticated
+                + report.srtp.replayed
                 + received.foreign_source,
             playout_overflow_ms: report.played.overflowed * FRAME_MS,
             playout_cleared_ms: report.played.cleared * FRAME_MS,

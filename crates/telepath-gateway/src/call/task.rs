@@ -148,17 +148,20 @@ impl<'a> CallTask<'a> {
         let seeds = MediaSeeds::generate(&*shared.entropy)?;
         let codecs = std::mem::take(&mut setup.codecs);
         let (port, addresses) = (setup.lease.port(), std::mem::take(&mut setup.media_addresses));
+        let (policy, entropy) = (setup.media_policy.clone(), shared.entropy.clone());
         let mut offer_answer =
-            OfferAnswer::new(port, addresses, seeds.session, codecs, setup.media_policy.clone());
-        let (description, negotiated) = match &setup.offer {
+            OfferAnswer::new(port, addresses, seeds.session, codecs, policy, setup.srtp, entropy);
+        let (description, negotiated) = match setup.offer.take() {
             None => offer_answer.offer(),
             Some(offer) => offer_answer.answer(offer),
-        };
+        }?;
+        let codec = negotiated.codec;
         let options = &shared.options;
         let facts = setup.facts.clone();
         let config = BridgeConfig {
             negotiated,
             stream: seeds.stream,
+            rtcp: seeds.rtcp,
             dialect: Dialect::telepath_v1(),
             call: call_context(&facts, &mut setup),
             limits: BridgeLimits {
@@ -172,6 +175,7 @@ impl<'a> CallTask<'a> {
             has_tool_endpoint: false,
         };
         let bridge = CallBridge::new(config, now);
+        setup.lease.set_rtcp_muxed(bridge.is_rtcp_muxed());
         let (shared_by_connect, timeout) = (shared.clone(), options.agent_connect_timeout);
         let (id, endpoint, subprotocol) = (facts.id, setup.agent, bridge.subprotocol());
         let connecting = async move {
@@ -189,7 +193,7 @@ impl<'a> CallTask<'a> {
             carrier_events: setup.carrier_events,
             hang_up_requests: setup.hang_up_requests,
             bridge,
-            codec: negotiated.codec,
+            codec,
             offered_media: None,
             agent: if setup.return_path_proved {
                 AgentConnection::Connecting(Box::pin(connecting))
@@ -219,12 +223,12 @@ impl<'a> CallTask<'a> {
             let now = Instant::now();
             match event {
                 CallEvent::Rtp(length, from) if self.media_policy.permits(from.ip()) => {
-                    self.bridge.handle_rtp(buffer.get(..length).unwrap_or_default(), from, now);
+                    self.bridge.handle_rtp(buffer.get_mut(..length).unwrap_or_default(), from, now);
                 }
-                CallEvent::Rtp(..) => self.bridge.note_foreign_address(),
-                CallEvent::Rtcp(length, from) => {
-                    self.bridge.handle_rtcp(buffer.get(..length).unwrap_or_default(), from, now);
+                CallEvent::Rtcp(length, from) if self.media_policy.permits(from.ip()) => {
+                    self.bridge.handle_rtcp(buffer.get_mut(..length).unwrap_or_default(), from, now);
                 }
+                CallEvent::Rtp(..) | CallEvent::Rtcp(..) => self.bridge.note_foreign_address(),
                 CallEvent::RtpError => {}
                 CallEvent::AgentFrame(ReceivedFrame::Binary(bytes)) => {
                     self.bridge.handle_agent_message(AgentMessage::Binary(&bytes), now);

@@ -15,7 +15,7 @@ use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::{TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkStatus};
 use telepath_media::codec::AudioCodec;
-use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription};
+use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription, SrtpPolicy};
 use telepath_sip::digest::AuthorizationHeader;
 use telepath_sip::message::KnownHeader;
 use telepath_sip::{CallHandle, IncomingCall};
@@ -180,7 +180,8 @@ impl Signalling {
         }
         let codecs = codecs(&settings.codecs);
         let addresses = self.shared.addresses.for_media_of(invite.incoming.flow.remote.ip());
-        let offer = accept_offer(&invite.incoming, &codecs, &addresses)?;
+        let srtp = codec::srtp_to_media(settings.srtp);
+        let offer = accept_offer(&invite.incoming, &codecs, &addresses, srtp)?;
         let id = CallId::generate(invite.arrived, &*self.shared.entropy)
             .map_err(|_| InviteRejectReason::NoEntropy)?;
         let facts = CallFacts {
@@ -210,6 +211,7 @@ impl Signalling {
             media_addresses: addresses,
             media_policy: media_policy(&invite.incoming, &self.shared.options.media_networks),
             codecs,
+            srtp,
             agent,
             return_path_proved: proved,
             system_prompt: settings.system_prompt.clone(),
@@ -248,10 +250,11 @@ fn accept_offer(
     incoming: &IncomingCall,
     codecs: &[AudioCodec],
     addresses: &[IpAddr],
+    srtp: SrtpPolicy,
 ) -> Result<Option<AcceptedOffer>, InviteRejectReason> {
     let Some(offer) = &incoming.offer else { return Ok(None) };
     let offer = SessionDescription::parse(offer.as_bytes()).map_err(|_| InviteRejectReason::MalformedSdp)?;
-    Ok(Some(AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv, addresses)?))
+    Ok(Some(AcceptedOffer::negotiate(offer, codecs, MediaDirection::SendRecv, addresses, srtp)?))
 }
 
 /// An INVITE with more than one Via came through a proxy (RFC 3261 section 16.6).

@@ -186,7 +186,8 @@ async fn a_488_has_the_warning_code_of_its_reason() {
     let good = caller.sdp("0", "sendrecv");
     let refused = [
         ("301", "address_family", good.replace("IN IP4 127.0.0.1", "IN IP6 ::1")),
-        ("302", "rtp_profile", good.replace("RTP/AVP", "RTP/SAVP")),
+        ("302", "rtp_profile", good.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF")),
+        ("302", "no_common_suite", good.replace("RTP/AVP", "RTP/SAVP")),
         ("304", "no_audio", good.replace("m=audio", "m=video")),
         ("305", "no_common_codec", caller.sdp("18", "sendrecv")),
         ("330", "multicast", good.replace("c=IN IP4 127.0.0.1", "c=IN IP4 224.2.1.1/127")),

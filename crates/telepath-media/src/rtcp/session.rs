@@ -6,7 +6,7 @@ use super::packet::{
     CompoundPacket, NtpTime, ReportBlock, RtcpError, RtcpPacket, SenderInfo, duration_of, units_in,
 };
 use super::write;
-use crate::media_clock::samples_in;
+use crate::media_clock::{duration_of as duration_of_samples, samples_in};
 use crate::rtp::{ReceptionReport, RtpHeader, RtpTimestamp, Ssrc};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,20 @@ pub struct PeerReception {
     pub expected: u64,
     /// Interarrival jitter in samples.
     pub jitter: u32,
+}
+
+impl PeerReception {
+    /// Lost packets in percent of the expected ones; `None` if the peer expected none.
+    pub fn loss_percent(self) -> Option<f64> {
+        let lost = self.lost.min(self.expected);
+        let percent = u32::try_from((lost * 10_000).checked_div(self.expected)?).ok()?;
+        Some(f64::from(percent) / 100.0)
+    }
+
+    /// Interarrival jitter as a time.
+    pub fn jitter(self) -> Duration {
+        duration_of_samples(self.jitter.into())
+    }
 }
 
 /// What was measured by RTCP.

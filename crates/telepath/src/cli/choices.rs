@@ -10,7 +10,7 @@ use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
 use telepath_core::scope::Scope;
 use telepath_core::secret::KeyMode;
 use telepath_core::stream::StreamKind;
-use telepath_core::trunk::{AiProvider, TrunkStatus};
+use telepath_core::trunk::{AiProvider, SrtpMode, TrunkStatus};
 use telepath_core::user::Role;
 use telepath_core::webhook::SignatureScheme;
 use telepath_core::webhook::delivery::DeliveryStatus;
@@ -42,6 +42,7 @@ choices! {
     audit_actions = AuditAction;
     delivery_statuses = DeliveryStatus;
     signature_schemes = SignatureScheme;
+    srtp_modes = SrtpMode;
 }
 
 /// The orders of a list of keys.

@@ -82,6 +82,9 @@ pub(crate) struct CreateArgs {
     /// File with the system prompt, at most 32 KiB
     #[arg(long, value_name = "FILE")]
     system_prompt_file: Option<PathBuf>,
+    /// Encryption of audio with SRTP: never, if the carrier offers it (default), or always
+    #[arg(long, value_parser = choices::srtp_modes())]
+    srtp: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -138,6 +141,7 @@ fn request(args: &CreateArgs) -> Result<CreateTrunk, Failure> {
         elevenlabs_agent_id: args.elevenlabs_agent_id.clone(),
         custom_endpoint: args.custom_endpoint.clone(),
         system_prompt: args.system_prompt_file.as_deref().map(read_text).transpose()?,
+        srtp: args.srtp.clone(),
         ..CreateTrunk::default()
     })
 }
@@ -216,6 +220,7 @@ fn describe(trunk: &Trunk) -> String {
         ("ElevenLabs agent", text(&trunk.elevenlabs_agent_id)),
         ("Credential", credential.into_iter().next().unwrap_or_else(|| "not set".to_owned())),
         ("Without digest", any(&trunk.allowed_ips, "no network")),
+        ("SRTP", trunk.srtp.clone()),
         ("Numbers", any(&trunk.inbound_numbers, "any")),
         ("Calls today", trunk.metrics.calls_today.to_string()),
         ("Created", trunk.created_at.to_string()),

@@ -83,7 +83,12 @@ pub(crate) fn advice_on_rule(rule: &str) -> Option<&'static str> {
             "Calls need an agent that speaks telepath.v1; choose one in the connection."
         }
         "no_common_codec" => "Enable PCMU, PCMA or G.722 at the carrier.",
-        "rtp_profile" => "Switch secure media (SRTP) off for this trunk at the carrier.",
+        "rtp_profile" => "Choose RTP, or SRTP with SDES, for this trunk at the carrier.",
+        "srtp_off" => "Allow encryption of audio in the connection, or switch SRTP off at the carrier.",
+        "srtp_required" => {
+            "Switch SRTP on for this trunk at the carrier, or do not require it in the connection."
+        }
+        "no_common_suite" => "Enable AES_CM_128_HMAC_SHA1_80 or AES-GCM at the carrier.",
         "rtp_ports_exhausted" => "Widen media.rtp_ports in the configuration of the server.",
         "server_full" => "Raise limits.concurrent_calls in the configuration, or add a server.",
         _ => return None,

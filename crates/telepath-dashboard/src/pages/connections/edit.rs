@@ -6,7 +6,7 @@ use telepath_core::patch::Patch;
 use telepath_core::trunk::{AgentUrl, AiProvider, CredentialField, E164, Trunk, TrunkPatchDraft};
 use telepath_store::{SignedIn, TrunkChangeError};
 
-use super::fields::{codec_choices, codecs, codecs_value, number, problems_of};
+use super::fields::{SRTP_MODES, codec_choices, codecs, codecs_value, number, problems_of};
 use super::{crumbs_below, path_of, trunk_of};
 use crate::form::{Fields, Problems, given, headers, lines};
 use crate::problem::Problem;
@@ -27,6 +27,7 @@ struct Typed {
     inbound_numbers: String,
     allowed_ips: String,
     codecs: String,
+    srtp: String,
     max_concurrent_calls: String,
     max_call_seconds: String,
 }
@@ -45,6 +46,7 @@ impl Typed {
             inbound_numbers: text("inbound_numbers"),
             allowed_ips: text("allowed_ips"),
             codecs: text("codecs"),
+            srtp: text("srtp"),
             max_concurrent_calls: text("max_concurrent_calls"),
             max_call_seconds: text("max_call_seconds"),
         }
@@ -69,6 +71,7 @@ impl Typed {
             inbound_numbers: numbers.join("\n"),
             allowed_ips: trunk.allowed_ips.to_string().replace(',', "\n"),
             codecs: codecs_value(&settings.codecs),
+            srtp: settings.srtp.name().to_owned(),
             max_concurrent_calls: limit(settings.max_concurrent_calls),
             max_call_seconds: limit(settings.max_call_seconds),
         }
@@ -86,6 +89,7 @@ struct Page {
     is_elevenlabs: bool,
     has_headers: bool,
     codecs: Vec<(String, String)>,
+    srtp_modes: [(&'static str, &'static str); 3],
 }
 
 async fn page(
@@ -104,6 +108,7 @@ async fn page(
         is_custom: trunk.ai_provider == AiProvider::Custom,
         is_elevenlabs: trunk.ai_provider == AiProvider::ElevenLabs,
         has_headers: trunk.credentials.contains_key(&CredentialField::CustomHeaders),
+        srtp_modes: SRTP_MODES,
     })
 }
 
@@ -145,6 +150,7 @@ async fn try_save(visit: &Visit, caller: &SignedIn, trunk: &Trunk) -> Result<Opt
         inbound_numbers: Some(lines(form.text("inbound_numbers"))),
         allowed_ips: Some(lines(form.text("allowed_ips"))),
         codecs: Some(codecs(form)),
+        srtp: given(form.text("srtp")),
         max_concurrent_calls: limit(number(form, "max_concurrent_calls", &mut problems)),
         max_call_seconds: limit(number(form, "max_call_seconds", &mut problems)),
         ..TrunkPatchDraft::default()

@@ -1,6 +1,6 @@
 //! Fields that several forms about connections have.
 
-use telepath_core::trunk::Codec;
+use telepath_core::trunk::{Codec, SrtpMode};
 use telepath_core::validation::Invalid;
 
 use crate::form::{Fields, Problems, lines};
@@ -15,6 +15,13 @@ const CODECS: [(&str, &str); 8] = [
     ("G722,PCMU,PCMA", "G722 (wideband), then PCMU, then PCMA"),
     ("G722,PCMA,PCMU", "G722 (wideband), then PCMA, then PCMU"),
     ("G722", "G722 (wideband) only"),
+];
+
+/// The modes of SRTP, with their words.
+pub(super) const SRTP_MODES: [(&str, &str); 3] = [
+    (SrtpMode::Preferred.name(), "When the carrier offers it"),
+    (SrtpMode::Required.name(), "Always: refuse calls without it"),
+    (SrtpMode::Off.name(), "Never: refuse calls that offer nothing else"),
 ];
 
 /// The orders that can be chosen, and the present one if it is another.

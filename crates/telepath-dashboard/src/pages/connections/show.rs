@@ -4,7 +4,7 @@ use askama::Template;
 use telepath_core::call::{CallFilter, CallRecord};
 use telepath_core::page::PageRequest;
 use telepath_core::scope::Scope;
-use telepath_core::trunk::{Trunk, TrunkStatus};
+use telepath_core::trunk::{SrtpMode, Trunk, TrunkStatus};
 use telepath_store::SignedIn;
 
 use super::verdict::{Facts, Verdict};
@@ -223,6 +223,14 @@ fn sip_facts(trunk: &Trunk, password_age: Option<String>) -> Vec<Fact> {
         },
         fact("Numbers", listed(&settings.inbound_numbers, "any")),
         fact("Codecs", listed(&settings.codecs, "PCMU, PCMA, G722")),
+        fact(
+            "Encryption",
+            match settings.srtp {
+                SrtpMode::Off => "off",
+                SrtpMode::Preferred => "SRTP when the carrier offers it",
+                SrtpMode::Required => "SRTP, required",
+            },
+        ),
         fact("Calls at once", bounded(settings.max_concurrent_calls, "")),
         fact("Longest call", bounded(settings.max_call_seconds, " s")),
     ]

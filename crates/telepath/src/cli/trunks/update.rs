@@ -6,8 +6,8 @@ use clap::Args;
 use telepath_client::{Patch, TrunkId, UpdateTrunk};
 
 use super::{describe, read_secret, read_text};
-use crate::cli::output;
 use crate::cli::reach::{ApiArgs, with_client};
+use crate::cli::{choices, output};
 use crate::exit::{Exit, Failure};
 
 pub(super) const EXAMPLES: &str = "\
@@ -56,6 +56,9 @@ pub(crate) struct UpdateArgs {
     /// Allow callers to dial any number
     #[arg(long, help_heading = "Changes")]
     any_number: bool,
+    /// Encryption of audio with SRTP: never, if the carrier offers it, or always
+    #[arg(long, value_parser = choices::srtp_modes(), help_heading = "Changes")]
+    srtp: Option<String>,
     /// Print the trunk as a JSON object
     #[arg(long)]
     json: bool,
@@ -79,6 +82,7 @@ fn change(args: &UpdateArgs) -> Result<UpdateTrunk, Failure> {
         && args.openai_key_file.is_none()
         && args.elevenlabs_key_file.is_none()
         && args.system_prompt_file.is_none()
+        && args.srtp.is_none()
         && allowed_ips.is_none()
         && inbound_numbers.is_none();
     if nothing {
@@ -101,6 +105,7 @@ fn change(args: &UpdateArgs) -> Result<UpdateTrunk, Failure> {
         system_prompt,
         allowed_ips,
         inbound_numbers,
+        srtp: args.srtp.clone(),
         ..UpdateTrunk::default()
     })
 }

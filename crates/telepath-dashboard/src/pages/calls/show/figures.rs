@@ -1,6 +1,6 @@
 //! The figures and facts of a call. What was not measured is a dash.
 
-use telepath_core::call::{CallDetails, CallRecord, CarrierLagSource, MediaCounts};
+use telepath_core::call::{CallDetails, CallMetrics, CallRecord, CarrierLagSource, SrtpSuite};
 use telepath_store::TrunkName;
 
 use super::super::verdict::median;
@@ -104,6 +104,13 @@ pub(super) fn facts(details: &CallDetails, connection: Option<&TrunkName>) -> Ve
     let codec =
         call.metrics.codec_used.map_or_else(|| "–".to_owned(), |codec| format!("{}, 8 kHz", codec.name()));
     facts.push(fact("Codec", codec));
+    if call.answer_time.is_some() {
+        let suite = call.metrics.srtp_suite.map_or("none", SrtpSuite::name);
+        facts.push(fact("Encryption", suite));
+    }
+    if let Some(ms) = call.metrics.rtt_ms {
+        facts.push(fact("Round trip", format!("{ms:.1} ms")));
+    }
     let answered = call.answer_time.map_or_else(
         || "no".to_owned(),
         |at| {
@@ -143,16 +150,16 @@ pub(super) fn line(details: &CallDetails) -> Option<Line> {
         Quality::Fair => ("Fair", "chip-warn"),
         Quality::Poor => ("Poor", "chip-bad"),
     });
-    Some(Line {
-        chip,
-        scale: metrics.mos.map(scale).unwrap_or_default(),
-        counts: counts(&metrics.counts, metrics.packet_loss_percent, metrics.jitter_ms),
-    })
+    Some(Line { chip, scale: metrics.mos.map(scale).unwrap_or_default(), counts: counts(metrics) })
 }
 
-fn counts(counts: &MediaCounts, loss: Option<f64>, jitter: Option<f64>) -> Vec<(&'static str, String)> {
+fn counts(metrics: &CallMetrics) -> Vec<(&'static str, String)> {
+    let (counts, jitter) = (&metrics.counts, metrics.jitter_ms);
     let ms = |ms: u64| format!("{} ms", grouped(ms));
-    let percent = loss.map_or_else(String::new, |loss| format!(" ({loss:.1}%)"));
+    let percent = metrics.packet_loss_percent.map_or_else(String::new, |loss| format!(" ({loss:.1}%)"));
+    let at_carrier = |figure: Option<f64>, unit| {
+        figure.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}{unit}"))
+    };
     vec![
         ("Packets received", grouped(counts.rtp_received)),
         ("Packets sent", grouped(counts.rtp_sent)),
@@ -161,12 +168,16 @@ fn counts(counts: &MediaCounts, loss: Option<f64>, jitter: Option<f64>) -> Vec<(
         ("Duplicate", grouped(counts.rtp_duplicate)),
         ("Sent late", grouped(counts.rtp_sent_late)),
         ("Jitter", jitter.map_or_else(|| "–".to_owned(), |jitter| format!("{jitter:.1} ms"))),
+        ("Lost at the carrier", at_carrier(metrics.remote_packet_loss_percent, "%")),
+        ("Jitter at the carrier", at_carrier(metrics.remote_jitter_ms, " ms")),
         ("Not usable", grouped(counts.rtp_invalid)),
         ("of these not RTP", grouped(counts.rtp_malformed)),
         ("from another address", grouped(counts.rtp_foreign_address)),
         ("of another payload type", grouped(counts.rtp_unknown_payload)),
         ("of another source", grouped(counts.rtp_foreign_source)),
         ("jumped in sequence", grouped(counts.rtp_unconfirmed_jumps)),
+        ("not authenticated", grouped(counts.rtp_unauthenticated)),
+        ("received before", grouped(counts.rtp_replayed)),
         ("Agent audio cut off", ms(counts.playout_cleared_ms)),
         ("Agent audio dropped", ms(counts.playout_overflow_ms)),
         ("Frames the agent missed", grouped(counts.agent_frames_dropped)),
