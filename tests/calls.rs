@@ -1,5 +1,6 @@
 //! Calls from end to end: SIP over UDP, TCP and TLS with digest, RTP, an agent over WebSocket, and the call record.
 
+mod baresip;
 mod call_end;
 mod commands;
 mod example_agents;
