@@ -13,10 +13,10 @@ mod playout;
 mod provider;
 mod reconnect;
 mod restarts;
-mod twilio;
-mod wideband;
 mod rtcp;
 mod srtp;
+mod twilio;
+mod wideband;
 
 use super::*;
 use crate::codec::AudioCodec;

@@ -109,7 +109,7 @@ pub(super) const CARRIERS: [Carrier; 7] = [
             "If the carrier answers challenges, give it the user name {user} and the SIP password.",
             "If it does not, add its signalling networks to the connection.",
             "List your numbers in the connection only if the carrier calls them: the fixed URI names none.",
-            "Choose PCMU or PCMA, 20 ms, without SRTP, and DTMF by RFC 4733 (RFC 2833).",
+            "Choose PCMU or PCMA, 20 ms, SRTP with SDES or none, and DTMF by RFC 4733 (RFC 2833).",
         ],
         addresses: "",
     },
