@@ -100,7 +100,7 @@ pub use sql::statements::counting_statements;
 pub use storage_stats::StorageStats;
 pub use store::Store;
 pub use trunk::{CreatedTrunk, RotatedPassword, TrunkActivity, TrunkChangeError, TrunkName};
-pub use usage::{KeyRequests, KeyUsage, UsageOfKeys};
+pub use usage::{HoursOfKeys, KeyHour, KeyRequests, KeyUsage, UsageOfKeys};
 pub use user::{
     Acceptance, CreatedInvitation, CreatedUser, FirstUser, HashingError, LinkRecipient, MemberActivity,
     NewInvitation, NewRecoveryCodes, NewSession, NewUser, SignIn, SignInAttempt, SignedIn, StartedSession,

@@ -75,6 +75,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     40 "0040_stored_bytes";
     41 "0041_leak_guides";
     42 "0042_account_usage";
+    44 "0044_key_usage";
 };
 
 /// The advisory lock held while a PostgreSQL database is migrated, so that two programs that start at once do not

@@ -14,6 +14,7 @@ use telepath_core::webhook::{WebhookStatus, WebhookUrl};
 use crate::error::StoreError;
 use crate::sql::{Row, binds, corrupt};
 use crate::store::Store;
+use crate::usage::recent::{Figure, Places, RecentUse};
 
 /// Keys that expire within this time need attention.
 const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
@@ -119,7 +120,21 @@ const COUNTS: &str = "SELECT \
        WHERE w.account_id = $1 AND w.status = 'active' AND w.deleted_at IS NULL) due) AS oldest";
 
 /// The lists in one statement. All rows have the columns kind, id, subject, name, detail, state, rule, at, number and more.
-const LISTS: &str = "SELECT * FROM (SELECT 'alert' AS kind, a.id AS id, a.subject_id AS subject, COALESCE(CASE a.subject_kind \
+fn lists(recent: RecentUse) -> String {
+    let sum = |figure| recent.sum(figure, Places { key: "k.id", from: "$4", long_from: "$5" });
+    format!(
+        "{LISTS_OF_STATE} \
+         UNION ALL SELECT * FROM (SELECT 'busy', id, id, name, '', '', '', created_at, requests, {errors} \
+           FROM (SELECT k.id AS id, k.name AS name, k.created_at AS created_at, {requests} AS requests \
+             FROM keys k WHERE k.account_id = $1 AND k.last_used_at >= $4 ORDER BY requests DESC, id LIMIT $6) k \
+           WHERE requests > 0) b",
+        requests = sum(Figure::Requests),
+        errors = sum(Figure::Errors),
+    )
+}
+
+/// Those of all lists but the last, the busiest keys.
+const LISTS_OF_STATE: &str = "SELECT * FROM (SELECT 'alert' AS kind, a.id AS id, a.subject_id AS subject, COALESCE(CASE a.subject_kind \
        WHEN 'key' THEN (SELECT name FROM keys WHERE id = a.subject_id) \
        WHEN 'webhook' THEN (SELECT url FROM webhooks WHERE id = a.subject_id) \
        WHEN 'trunk' THEN (SELECT name FROM trunks WHERE id = a.subject_id) \
@@ -140,11 +155,7 @@ const LISTS: &str = "SELECT * FROM (SELECT 'alert' AS kind, a.id AS id, a.subjec
        CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM calls c JOIN trunks t ON t.id = c.trunk_id \
        WHERE c.disconnect_reason IN ('no_answer', 'connection_failed', 'network_error', 'ai_provider_error', \
        'carrier_error', 'rejected', 'unknown') AND c.account_id = $1 AND c.start_time >= $4 \
-       ORDER BY c.start_time DESC, c.id DESC LIMIT $6) f \
-     UNION ALL SELECT * FROM (SELECT 'busy', k.id, k.id, k.name, '', '', '', k.created_at, CAST(sum(b.requests) AS BIGINT), \
-       CAST(sum(CASE WHEN b.status >= 400 THEN b.requests ELSE 0 END) AS BIGINT) \
-       FROM keys k JOIN usage_buckets b ON b.key_id = k.id AND b.span = $5 AND b.start >= $4 \
-       WHERE k.account_id = $1 AND k.last_used_at >= $4 GROUP BY k.id, k.name, k.created_at ORDER BY 9 DESC, 2 LIMIT $6) b";
+       ORDER BY c.start_time DESC, c.id DESC LIMIT $6) f";
 
 /// The most entries of each kind.
 const LISTED: i64 = 5;
@@ -179,16 +190,11 @@ impl Store {
     ) -> Result<Overview, StoreError> {
         self.sync_usage().await;
         let now = self.now();
-        let values = binds![
-            account.to_string(),
-            now,
-            now.plus(EXPIRES_SOON),
-            span.start_of(start),
-            span.name(),
-            LISTED
-        ];
+        let recent = RecentUse::since(start, span);
+        let values =
+            binds![account.to_string(), now, now.plus(EXPIRES_SOON), recent.from, recent.long_from, LISTED];
         let mut overview = Overview::default();
-        for row in &self.backend.read().await?.fetch_all(LISTS, values).await? {
+        for row in &self.backend.read().await?.fetch_all(lists(recent), values).await? {
             match row.borrowed("kind")? {
                 "failure" => overview.failures.push(failed_call(row)?),
                 "busy" => overview.busiest_keys.push(busy_key(row)?),

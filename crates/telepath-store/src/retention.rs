@@ -85,6 +85,7 @@ impl Store {
         for span in UsageSpan::ALL {
             expired.buckets += self.expire_buckets(*span, now.minus(span.kept_for())).await?;
             self.expire_account_usage(*span, now.minus(span.kept_for())).await?;
+            self.expire_key_usage(*span, now.minus(span.kept_for())).await?;
             let kept = match span {
                 UsageSpan::Minute | UsageSpan::Hour => span.kept_for().min(keep.analytics),
                 UsageSpan::Day => keep.analytics,
@@ -136,6 +137,13 @@ impl Store {
     async fn expire_account_usage(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {
         let sql = "DELETE FROM account_usage WHERE (account_id, span, start, status) IN \
                    (SELECT account_id, span, start, status FROM account_usage \
+                    WHERE span = $1 AND start < $2 ORDER BY start LIMIT $3)";
+        self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
+    }
+
+    async fn expire_key_usage(&self, span: UsageSpan, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM key_usage WHERE (key_id, span, start) IN \
+                   (SELECT key_id, span, start FROM key_usage \
                     WHERE span = $1 AND start < $2 ORDER BY start LIMIT $3)";
         self.in_steps(sql, BUCKETS, move || binds![span.name(), before, BUCKETS]).await
     }

@@ -26,6 +26,7 @@ mod installations;
 mod key_details;
 mod key_quotas;
 mod key_safety;
+mod key_usage;
 mod keyring;
 mod keys;
 mod leak_guides;

@@ -2,6 +2,7 @@
 
 mod columns;
 mod many_keys;
+pub(crate) mod recent;
 mod rollup;
 pub(crate) mod totals;
 
@@ -16,7 +17,7 @@ use crate::sql::{Connection, Row, binds};
 use crate::store::Store;
 
 use columns::{DURATIONS_SUMMED, histogram};
-pub use many_keys::{KeyRequests, UsageOfKeys};
+pub use many_keys::{HoursOfKeys, KeyHour, KeyRequests, UsageOfKeys};
 use totals::{ADDRESSES, PROGRAMS, SeenTable};
 
 /// Counters younger than this are not refreshed. Together with the half second until a request is written, readers

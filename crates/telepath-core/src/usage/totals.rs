@@ -82,7 +82,7 @@ impl KeyTotals {
         self.secrets.iter().filter_map(|secret| secret.last_use).max_by_key(|last| last.at)
     }
 
-    /// How many rows are written of it at most.
+    /// About how many rows are written of it at most.
     pub fn rows(&self) -> usize {
         let of_secrets: usize =
             self.secrets.iter().map(|secret| 1 + secret.addresses.len() + secret.programs.len()).sum();

@@ -24,7 +24,7 @@ use crate::chart::Chart;
 use crate::form::Problems;
 use crate::icon;
 use crate::navigation::{Entry, Group as NavigationGroup};
-use crate::number::{counted, grouped};
+use crate::number::counted;
 use crate::pages::export::{self as exports, FormatLink};
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -34,7 +34,7 @@ use crate::time::Zone;
 use crate::visit::Visit;
 
 use filter::{Field, Line};
-use group::Group;
+use group::{Group, Groups};
 use query::{Query, Range, View};
 use row::Row;
 use tail::Tail;
@@ -126,15 +126,17 @@ async fn list(visit: Visit, caller: SignedIn) -> Outcome {
         Ok(filter) => (Problems::default(), find(&visit, &caller, &query, filter).await?, StatusCode::OK),
         Err(problems) => (problems, Found::default(), StatusCode::UNPROCESSABLE_ENTITY),
     };
-    let names = visit.store().names(caller.session.account, &row::senders(&found.requests)).await?;
+    let counted = (query.view == View::Grouped).then(|| Groups::of(&found.requests));
+    let senders = counted.as_ref().map_or_else(|| row::senders(&found.requests), Groups::senders);
+    let names = visit.store().names(caller.session.account, &senders).await?;
     let (zone, now) = (visit.zone_of(&caller), visit.now);
-    let summary = summary_of(&query, &found);
-    let (rows, groups) = match query.view {
-        View::List => {
+    let summary = summary_of(&query, &found, counted.as_ref());
+    let (rows, groups) = match counted {
+        None => {
             let rows = found.requests.into_iter().map(|request| Row::of(request, &names, &zone, now));
             (rows.collect(), Vec::new())
         }
-        View::Grouped => (Vec::new(), group::groups(&found.requests, &query, &names, &zone, now)),
+        Some(groups) => (Vec::new(), groups.rows(&query, &names, &zone, now)),
     };
     let since = found.chart.as_ref().and_then(|(counts, _)| counts.since);
     let page = Page {
@@ -182,10 +184,11 @@ async fn find(
         return Ok(Found { requests, next: None, chart, tail });
     }
     let end = if query.is_live { Some(store.request_log_end(account).await?) } else { None };
-    let most = if query.view == View::Grouped { COUNTED } else { PAGE };
-    let filter = query.within(filter, visit.now);
-    let page =
-        store.list_requests(account, &filter, RequestOrder::Newest, most, end.or(query.cursor)).await?;
+    let (filter, order, from) = (query.within(filter, visit.now), RequestOrder::Newest, end.or(query.cursor));
+    let page = match query.view {
+        View::List => store.list_requests(account, &filter, order, PAGE, from).await?,
+        View::Grouped => store.list_requests_without_secrets(account, &filter, order, COUNTED, from).await?,
+    };
     let tail = end.map(|end| Tail::after(query, end));
     Ok(Found { requests: page.requests, next: page.next, chart, tail })
 }
@@ -202,18 +205,23 @@ fn searched_to(
     time
 }
 
-fn summary_of(query: &Query, found: &Found) -> String {
+fn summary_of(query: &Query, found: &Found, groups: Option<&Groups<'_>>) -> String {
     let shown = found.requests.len() as u64;
     let more = if found.next.is_some() && found.requests.len() >= PAGE { " or more" } else { "" };
     if query.is_live && query.after.is_none() {
         return "The newest 200 requests stay on the page".to_owned();
     }
-    match query.view {
-        View::Grouped => format!("{} counted", counted(shown, "request", "requests")),
-        View::List if query.cursor.is_some() || !more.is_empty() => {
-            format!("{} on this page", counted(shown, "request", "requests"))
+    let requests = counted(shown, "request", "requests");
+    match groups {
+        Some(groups) if groups.has_more() => {
+            format!(
+                "{requests} counted in {}, of which the largest are shown",
+                counted(groups.len() as u64, "group", "groups")
+            )
         }
-        View::List => format!("{} {}", grouped(shown), if shown == 1 { "request" } else { "requests" }),
+        Some(_) => format!("{requests} counted"),
+        None if query.cursor.is_some() || !more.is_empty() => format!("{requests} on this page"),
+        None => requests,
     }
 }
 

@@ -13,10 +13,11 @@ use super::row;
 use crate::error::StoreError;
 use crate::sql::{Row, binds};
 use crate::store::Store;
+use crate::usage::recent::{Places, RecentUse, hours_and_days};
 
 /// The most keys that are found.
 const MOST: usize = 200;
-/// The use of this long decides whether a key runs at its limit.
+/// The use of this long decides whether a key runs at its limit, and of the rest of the hour in which it begins.
 const RECENT: Duration = Duration::from_hours(24);
 
 /// What is found about a key.
@@ -55,13 +56,6 @@ pub struct KeySafety {
     pub limit_percent: u32,
 }
 
-/// The hours in which a key can have come close to its limit. Only their minutes are read.
-const BUSY_HOURS: &str = "SELECT k.id AS key_of, b.start AS hour \
-     FROM keys k JOIN usage_buckets b ON b.key_id = k.id AND b.span = 'hour' AND b.start >= $7 \
-     WHERE k.account_id = $1 AND k.revoked_at IS NULL GROUP BY k.id, k.rate_limit, b.start \
-     HAVING sum(CASE WHEN b.status = 429 THEN b.requests ELSE 0 END) > 0 \
-       OR sum(b.requests) * 100 >= k.rate_limit * $5";
-
 impl Store {
     /// Classifies the keys of an account that can be used, with the thresholds of the alert rules.
     pub async fn key_safety(&self, account: AccountId) -> Result<KeySafety, StoreError> {
@@ -70,37 +64,35 @@ impl Store {
         let idle_for = if settings.unused.is_zero() { IDLE_FOR } else { settings.unused };
         let limit_percent = settings.riding_percent;
         let (unused, expiring) = (AlertRule::Unused.name(), AlertRule::Expiring.name());
+        let (columns, sort) = (row::COLUMNS, "COALESCE(last_used_at, created_at), id");
+        let recent_of = |key| hours_and_days(Places { key, from: "$4", long_from: "$7" });
+        // The figures are read only of the keys that are found.
         let sql = format!(
-            "SELECT {columns}, COALESCE(m.busiest, 0) AS busiest, COALESCE(m.limited, 0) AS limited, \
-             CAST(CASE WHEN EXISTS (SELECT 1 FROM key_secrets s WHERE s.key_id = keys.id AND s.expires_at > $2) \
+            "SELECT {columns}, COALESCE((SELECT max(busiest_minute) FROM {of_found} AS u), 0) AS busiest, \
+             CAST(COALESCE((SELECT sum(limited) FROM {of_found} AS u), 0) AS BIGINT) AS limited, \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM key_secrets s WHERE s.key_id = found.id AND s.expires_at > $2) \
                THEN 1 ELSE 0 END AS BIGINT) AS in_grace, \
-             CAST(CASE WHEN EXISTS (SELECT 1 FROM alerts a WHERE a.subject_id = keys.id AND a.acknowledged_at IS NULL \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM alerts a WHERE a.subject_id = found.id AND a.acknowledged_at IS NULL \
                AND a.rule NOT IN ('{unused}', '{expiring}')) THEN 1 ELSE 0 END AS BIGINT) AS has_alert \
-             FROM keys LEFT JOIN (SELECT key_of, max(accepted) AS busiest, \
-                 CAST(sum(beyond) AS BIGINT) AS limited FROM \
-               (SELECT b.key_id AS key_of, b.start AS minute, \
-                   CAST(sum(CASE WHEN b.status <> 429 THEN b.requests ELSE 0 END) AS BIGINT) AS accepted, \
-                   CAST(sum(CASE WHEN b.status = 429 THEN b.requests ELSE 0 END) AS BIGINT) AS beyond \
-                 FROM ({BUSY_HOURS}) AS h JOIN usage_buckets b ON b.key_id = h.key_of AND b.span = 'minute' \
-                   AND b.start >= h.hour AND b.start < h.hour + 3600000 AND b.start >= $4 \
-                 GROUP BY b.key_id, b.start) AS minutes GROUP BY key_of) AS m \
-               ON m.key_of = keys.id \
-             WHERE account_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
-             AND (expires_at IS NULL OR COALESCE(last_used_at, created_at) <= $3 \
-               OR m.limited > 0 OR m.busiest * 100 >= rate_limit * $5) \
-             ORDER BY COALESCE(last_used_at, created_at), id LIMIT $6",
-            columns = row::COLUMNS
+             FROM (SELECT {columns} FROM keys \
+               WHERE account_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) \
+               AND (expires_at IS NULL OR COALESCE(last_used_at, created_at) <= $3 \
+                 OR EXISTS (SELECT 1 FROM {of_key} AS u \
+                   WHERE u.limited > 0 OR u.busiest_minute * 100 >= keys.rate_limit * $5)) \
+               ORDER BY {sort} LIMIT $6) AS found ORDER BY {sort}",
+            of_found = recent_of("found.id"),
+            of_key = recent_of("keys.id"),
         );
         let (idle_since, most) = (now.minus(idle_for), i64::try_from(MOST).unwrap_or(i64::MAX) + 1);
-        let recent = now.minus(RECENT);
+        let recent = RecentUse::since(now.minus(RECENT), UsageSpan::Hour);
         let values = binds![
             account.to_string(),
             now,
             idle_since,
-            recent,
+            recent.from,
             i64::from(limit_percent),
             most,
-            UsageSpan::Hour.start_of(recent)
+            recent.long_from
         ];
         let mut db = self.backend.read().await?;
         let mut rows = db.fetch_all(sql, values).await?;

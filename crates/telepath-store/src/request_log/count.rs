@@ -10,7 +10,7 @@ use telepath_core::request::segment;
 use telepath_core::request::{RequestFilter, StatusFilter};
 use telepath_core::usage::UsageSpan;
 
-use super::read::{BATCH, RequestOrder, SCAN_BYTES, SCAN_SEGMENTS, fetch, first_position};
+use super::read::{Batch, RequestOrder, SCAN_BYTES, SCAN_SEGMENTS, Segments, first_position};
 use super::secrets;
 use crate::error::StoreError;
 use crate::sql::{binds, corrupt};
@@ -164,18 +164,14 @@ impl Store {
             Some(secret) => Some(secrets::find(&mut db, account, secret).await?),
             None => None,
         };
-        let (mut bytes, mut segments) = (0, 0);
+        let mut log = Segments::new(account, bounds, order);
+        let (mut bytes, mut count) = (0, 0);
         let mut sums = BTreeMap::<(u32, u16), u64>::new();
         loop {
-            let batch = fetch(&mut db, account, &bounds, order, at).await?;
-            let is_last = batch.len() < BATCH;
-            for (position, payload) in batch {
-                // The segment at the position was counted before.
-                if segments > 0 && position.is_in_segment_of(&at) {
-                    continue;
-                }
+            let Batch { segments, is_last } = log.next(&mut db, at).await?;
+            for (position, payload) in segments {
                 bytes += payload.len();
-                segments += 1;
+                count += 1;
                 at = position;
                 for entry in segment::read(&payload).map_err(|_| corrupt("payload"))? {
                     let caller = entry.facts.caller;
@@ -190,7 +186,7 @@ impl Store {
                     }
                 }
             }
-            let is_enough = bytes >= SCAN_BYTES || segments >= SCAN_SEGMENTS;
+            let is_enough = bytes >= SCAN_BYTES || count >= SCAN_SEGMENTS;
             if is_last || is_enough {
                 let rows = sums.into_iter().map(|((slot, status), requests)| SlotRequests {
                     slot,

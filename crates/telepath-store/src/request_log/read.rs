@@ -13,11 +13,17 @@ use telepath_core::request::{RequestFilter, RequestRecord};
 use super::secrets::{self, LoggedSecret};
 use crate::backend::Driver;
 use crate::error::StoreError;
-use crate::sql::{Connection, binds, corrupt};
+use crate::sql::{Connection, Row, binds, corrupt};
 use crate::store::Store;
 
-/// Segments per query: at most 4 MiB.
-pub(super) const BATCH: usize = 16;
+/// The most segments per query.
+const BATCH: usize = 128;
+/// The first query of a scan ends with the segment that reaches this size, which is enough for a page without a filter.
+const FIRST_BYTES: i64 = 64 * 1024;
+/// Each further query may read so many times as much as the one before.
+const GROWTH: i64 = 4;
+/// What a query reads at most, apart from its last segment.
+const MOST_BYTES: i64 = 4 * 1024 * 1024;
 /// Bytes of segments after which a scan ends, even without results.
 pub(super) const SCAN_BYTES: usize = 8 * 1024 * 1024;
 /// Segments after which a scan ends, even without results.
@@ -113,6 +119,20 @@ impl Store {
         limit: usize,
         after: Option<RequestCursor>,
     ) -> Result<RequestPage, StoreError> {
+        let mut page = self.list_requests_without_secrets(account, filter, order, limit, after).await?;
+        secrets::name(&mut self.backend.read().await?, &mut page.requests).await?;
+        Ok(page)
+    }
+
+    /// The same without the ids of the secrets that were used.
+    pub async fn list_requests_without_secrets(
+        &self,
+        account: AccountId,
+        filter: &RequestFilter,
+        order: RequestOrder,
+        limit: usize,
+        after: Option<RequestCursor>,
+    ) -> Result<RequestPage, StoreError> {
         let bounds = self.bounds(filter, order);
         let at = after.unwrap_or_else(|| first_position(&bounds, order));
         let mut scan = ScanState { filter, secret: None, order, limit, found: Vec::new(), at };
@@ -120,8 +140,7 @@ impl Store {
         if let Some(secret) = filter.secret_id {
             scan.secret = Some(secrets::find(&mut db, account, secret).await?);
         }
-        let ended = scan.run(&mut db, account, &bounds).await?;
-        secrets::name(&mut db, &mut scan.found).await?;
+        let ended = scan.run(&mut db, Segments::new(account, bounds, order)).await?;
         Ok(scan.page(ended))
     }
 
@@ -192,69 +211,83 @@ pub(super) fn first_position(bounds: &Bounds, order: RequestOrder) -> RequestCur
     }
 }
 
-/// The next segments with their positions, including the one that contains the cursor.
-pub(super) async fn fetch(
-    db: &mut Connection,
+/// Reads the segments from a position on, each once, in queries that read more and more.
+pub(super) struct Segments {
     account: AccountId,
-    bounds: &Bounds,
+    bounds: Bounds,
     order: RequestOrder,
-    at: RequestCursor,
-) -> Result<Vec<(RequestCursor, Vec<u8>)>, StoreError> {
-    let sql = match order {
-        RequestOrder::Newest => {
-            "SELECT id, written_at, payload FROM request_segments JOIN request_payloads ON segment_id = id \
-             WHERE account_id = $1 \
-             AND (written_at, id) <= ($2, $3) AND written_at >= $4 AND written_at <= $5 AND first_at <= $6 \
-             ORDER BY written_at DESC, id DESC LIMIT $7"
-        }
-        RequestOrder::Oldest => {
-            "SELECT id, written_at, payload FROM request_segments JOIN request_payloads ON segment_id = id \
-             WHERE account_id = $1 \
-             AND (written_at, id) >= ($2, $3) AND written_at >= $4 AND written_at <= $5 AND first_at <= $6 \
-             ORDER BY written_at, id LIMIT $7"
-        }
-    };
-    let binds = binds![
-        account.to_string(),
-        at.written_at,
-        at.segment.to_string(),
-        bounds.written_from,
-        bounds.written_by,
-        bounds.first_at,
-        i64::try_from(BATCH).unwrap_or(i64::MAX),
-    ];
-    let mut batch = Vec::with_capacity(BATCH);
-    for row in db.fetch_all(sql, binds).await? {
-        let position =
-            RequestCursor { written_at: row.time("written_at")?, segment: row.parse("id")?, index: 0 };
-        batch.push((position, row.bytes("payload")?));
+    most_bytes: i64,
+}
+
+/// Segments in their order, with their positions.
+pub(super) struct Batch {
+    pub(super) segments: Vec<(RequestCursor, Vec<u8>)>,
+    pub(super) is_last: bool,
+}
+
+impl Segments {
+    pub(super) const fn new(account: AccountId, bounds: Bounds, order: RequestOrder) -> Self {
+        Self { account, bounds, order, most_bytes: FIRST_BYTES }
     }
-    Ok(batch)
+
+    /// The next segments. The one with the cursor is among them unless it was read to its end.
+    pub(super) async fn next(&mut self, db: &mut Connection, at: RequestCursor) -> Result<Batch, StoreError> {
+        let (is_read, beyond, direction) = match self.order {
+            RequestOrder::Newest => (at.index == 0, "<", "DESC"),
+            RequestOrder::Oldest => (at.index == u32::MAX, ">", "ASC"),
+        };
+        let or_equal = if is_read { "" } else { "=" };
+        let order = format!("written_at {direction}, id {direction}");
+        // The payloads are joined last, so that only those are read that are returned.
+        let sql = format!(
+            "SELECT id, written_at, found, payload FROM \
+             (SELECT id, written_at, count(*) OVER () AS found, sum(bytes) OVER (ORDER BY {order}) - bytes AS before FROM \
+               (SELECT id, written_at, bytes FROM request_segments WHERE account_id = $1 \
+                AND (written_at, id) {beyond}{or_equal} ($2, $3) AND written_at >= $4 AND written_at <= $5 \
+                AND first_at <= $6 ORDER BY {order} LIMIT $7) AS next) AS sized \
+             JOIN request_payloads ON segment_id = id WHERE before < $8 ORDER BY {order}"
+        );
+        let binds = binds![
+            self.account.to_string(),
+            at.written_at,
+            at.segment.to_string(),
+            self.bounds.written_from,
+            self.bounds.written_by,
+            self.bounds.first_at,
+            i64::try_from(BATCH).unwrap_or(i64::MAX),
+            self.most_bytes,
+        ];
+        let rows = db.fetch_all(sql, binds).await?;
+        self.most_bytes = self.most_bytes.saturating_mul(GROWTH).min(MOST_BYTES);
+        let found = rows.first().map_or(Ok(0), |row| row.number::<usize>("found"))?;
+        let segment = |row: &Row| {
+            let position =
+                RequestCursor { written_at: row.time("written_at")?, segment: row.parse("id")?, index: 0 };
+            Ok((position, row.bytes("payload")?))
+        };
+        let segments: Vec<_> = rows.iter().map(segment).collect::<Result<_, StoreError>>()?;
+        let is_last = found < BATCH && segments.len() == found;
+        Ok(Batch { segments, is_last })
+    }
 }
 
 impl ScanState<'_> {
     /// Reads segments until the page is full, the log ends or the scan has read enough; returns whether the log has ended.
-    async fn run(
-        &mut self,
-        db: &mut Connection,
-        account: AccountId,
-        bounds: &Bounds,
-    ) -> Result<bool, StoreError> {
-        let (mut bytes, mut segments) = (0, 0);
+    async fn run(&mut self, db: &mut Connection, mut log: Segments) -> Result<bool, StoreError> {
+        let (mut bytes, mut count) = (0, 0);
         loop {
-            let batch = fetch(db, account, bounds, self.order, self.at).await?;
-            let last = batch.len() < BATCH;
-            for (position, payload) in batch {
+            let Batch { segments, is_last } = log.next(db, self.at).await?;
+            for (position, payload) in segments {
                 bytes += payload.len();
-                segments += 1;
+                count += 1;
                 if !self.read_segment(position, &payload)? {
                     return Ok(false);
                 }
             }
-            if last {
+            if is_last {
                 return Ok(true);
             }
-            if bytes >= SCAN_BYTES || segments >= SCAN_SEGMENTS {
+            if bytes >= SCAN_BYTES || count >= SCAN_SEGMENTS {
                 return Ok(false);
             }
         }

@@ -22,8 +22,9 @@ const SETUP: Duration = Duration::from_hours(1);
 /// Keys in the memory of this server that one query looks for.
 const LOOKED_UP: usize = 512;
 /// What belongs to a key.
-const OF_A_KEY: [&str; 7] = [
+const OF_A_KEY: [&str; 8] = [
     "usage_buckets",
+    "key_usage",
     "usage_addresses",
     "usage_programs",
     "key_watches",

@@ -39,6 +39,9 @@ async fn buckets(store: &Store, span: UsageSpan) -> usize {
         found.push(select(store, sql, crate::sql::binds![span.name()]).await.len());
     }
     assert_eq!(found[0], found[1], "the counters of the key and those of its account");
+    let sql = "SELECT start FROM key_usage WHERE span = $1";
+    let hours_or_days = select(store, sql, crate::sql::binds![span.name()]).await.len();
+    assert_eq!(hours_or_days, if span == UsageSpan::Minute { 0 } else { found[0] }, "{span:?}");
     found[0]
 }
 
@@ -237,10 +240,14 @@ async fn an_account_keeps_as_many_revoked_keys_as_it_can_have_keys(fixture: Arc<
     assert!(store.keys().find(&live_hash).is_some() && store.keys().len() == 4);
     assert!(store.get_key(account, live.record.id).await.unwrap().is_some());
     let sql = "SELECT (SELECT count(DISTINCT key_id) FROM usage_buckets) AS buckets, \
+               (SELECT count(DISTINCT key_id) FROM key_usage) AS hours, \
                (SELECT count(DISTINCT key_id) FROM usage_addresses) AS addresses, \
                (SELECT count(*) FROM key_secrets) AS secrets";
     let rows = select(&store, sql, vec![]).await;
-    assert_eq!(["buckets", "addresses", "secrets"].map(|name| rows[0].integer(name).unwrap()), [3, 3, 4]);
+    assert_eq!(
+        ["buckets", "hours", "addresses", "secrets"].map(|name| rows[0].integer(name).unwrap()),
+        [3, 3, 3, 4]
+    );
     assert_eq!(store.expire_usage(Retention::default()).await.unwrap().keys, 0);
     store.close().await;
 }

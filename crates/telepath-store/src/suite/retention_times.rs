@@ -57,9 +57,10 @@ async fn open(fixture: &Fixture) -> Arc<Store> {
     fixture.open_with(|options| options.alerts.unused = Duration::ZERO).await
 }
 
-const HISTORY: [&str; 13] = [
+const HISTORY: [&str; 14] = [
     "SELECT start FROM usage_buckets",
     "SELECT start FROM account_usage",
+    "SELECT start FROM key_usage",
     "SELECT id FROM request_segments",
     "SELECT id FROM alerts",
     "SELECT rule FROM alert_cooldowns",

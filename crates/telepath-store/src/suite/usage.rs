@@ -10,7 +10,7 @@ use telepath_core::request::{Answered, RequestFilter, RouteNumber};
 use telepath_core::secret::HashedKey;
 use telepath_core::usage::{DurationHistogram, MAX_ADDRESSES, UNMATCHED, UsageSpan};
 
-use super::{Fixture, NOON, answered, behaviour, execute, new_key, select, trunks};
+use super::{Fixture, NOON, answered, behaviour, execute, key_usage, new_key, select, trunks};
 use crate::request_log::read::RequestOrder;
 use crate::sql::binds;
 use crate::store::Store;
@@ -97,6 +97,7 @@ async fn counted(store: &Store) -> i64 {
             assert_eq!(sum, counted, "{table} and the counters of keys agree");
         }
     }
+    key_usage::check(store).await;
     counted
 }
 

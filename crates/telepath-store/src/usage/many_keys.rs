@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use telepath_core::clock::Timestamp;
-use telepath_core::id::KeyId;
+use telepath_core::id::{AccountId, KeyId};
 use telepath_core::reach::Reach;
 use telepath_core::usage::UsageSpan;
 
@@ -25,7 +25,50 @@ pub struct KeyRequests {
 /// not within reach is missing.
 pub type UsageOfKeys = BTreeMap<KeyId, Vec<KeyRequests>>;
 
+/// The requests of a key in an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyHour {
+    /// When the hour starts.
+    pub start: Timestamp,
+    pub requests: u64,
+    /// Those with a status of 400 or above.
+    pub errors: u64,
+}
+
+/// The hours in which keys were used. A key that was not used is missing.
+pub type HoursOfKeys = BTreeMap<KeyId, Vec<KeyHour>>;
+
 impl Store {
+    /// The hours of keys of an account from `start` (inclusive) to `end` (exclusive), read with one statement of one row for
+    /// each hour with requests. The caller bounds the number of keys and the range.
+    pub async fn hours_of_keys(
+        &self,
+        account: AccountId,
+        keys: &[KeyId],
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<HoursOfKeys, StoreError> {
+        let Some(last) = keys.last() else { return Ok(HoursOfKeys::new()) };
+        self.sync_usage().await;
+        let mut values = binds![account.to_string(), start, end];
+        let places = keys.len().next_power_of_two();
+        let ids = placeholders(values.len() + 1, places);
+        let padding = std::iter::repeat_n(last, places - keys.len());
+        values.extend(keys.iter().chain(padding).map(|id| Value::from(id.to_string())));
+        // The keys are found by their ids, however many the account has.
+        let sql = format!(
+            "SELECT key_id, start, requests, errors FROM key_usage \
+             WHERE span = 'hour' AND start >= $2 AND start < $3 \
+             AND key_id IN (SELECT id FROM keys WHERE account_id || '' = $1 AND id IN ({ids})) ORDER BY key_id, start"
+        );
+        let mut hours = HoursOfKeys::new();
+        for row in &self.backend.read().await?.fetch_all(sql, values).await? {
+            let hour = KeyHour { start: row.time(1)?, requests: row.number(2)?, errors: row.number(3)? };
+            hours.entry(row.parse(0)?).or_default().push(hour);
+        }
+        Ok(hours)
+    }
+
     /// The usage of keys within reach from `start` (inclusive) to `end` (exclusive), read with one statement. The caller
     /// bounds the number of keys and the range, and with them the number of rows.
     pub async fn usage_of_keys(

@@ -7,6 +7,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::KeyId;
 use telepath_core::usage::{
     BucketKey, BucketSum, KeyTotals, MAX_ADDRESSES, MAX_PROGRAMS, PARTS, SecretTotals, Seen, Totals,
+    UsageSpan,
 };
 
 use super::columns::{DURATIONS, DURATIONS_ADDED};
@@ -22,6 +23,9 @@ const MANY_SEEN: usize = 4;
 /// A stored last use that is later than a newer one by more than this was written while the clock was ahead, and is replaced.
 /// Servers roll up their requests within this time.
 const AHEAD_MS: i64 = 600_000;
+
+/// The status of requests beyond the limit of a key.
+const TOO_MANY: u16 = 429;
 
 type Keys<'a> = [(KeyId, &'a KeyTotals)];
 
@@ -39,6 +43,7 @@ pub(super) async fn add(db: &mut Connection, totals: &Totals, parts: Range<u8>) 
     add_secrets(db, &keys).await?;
     let buckets: Vec<Buckets> = keys.iter().map(|(id, key)| (id.to_string(), key.buckets())).collect();
     add_buckets(db, totals, &buckets).await?;
+    add_key_usage(db, &buckets).await?;
     add_seen(db, &keys, ADDRESSES, |secret| rows_of_seen(secret, &secret.addresses)).await?;
     add_seen(db, &keys, PROGRAMS, |secret| rows_of_seen(secret, &secret.programs)).await?;
     let many = |secret: &SecretTotals| secret.addresses.len().max(secret.programs.len()) > MANY_SEEN;
@@ -155,6 +160,72 @@ async fn add_buckets(db: &mut Connection, totals: &Totals, keys: &[Buckets]) -> 
              VALUES {rows} ON CONFLICT (key_id, span, start, route, status, secret) DO UPDATE SET \
              requests = usage_buckets.requests + excluded.requests, \
              duration_us = usage_buckets.duration_us + excluded.duration_us, {added}"
+        )
+    })
+    .await
+    .map(drop)
+}
+
+/// The requests of a key in an hour or a day.
+struct KeyUsage {
+    requests: u64,
+    errors: u64,
+    limited: u64,
+    /// The first and the last minute with some of them.
+    minutes: (Timestamp, Timestamp),
+}
+
+/// The hours and days of buckets.
+fn key_usage(buckets: &[(BucketKey, BucketSum)]) -> BTreeMap<(UsageSpan, Timestamp), KeyUsage> {
+    let mut sums = BTreeMap::new();
+    let minutes = buckets.iter().filter(|(bucket, _)| bucket.span == UsageSpan::Minute);
+    for (BucketKey { start: minute, status, .. }, BucketSum { requests, .. }) in minutes {
+        for span in [UsageSpan::Hour, UsageSpan::Day] {
+            let sum = sums.entry((span, span.start_of(*minute))).or_insert(KeyUsage {
+                requests: 0,
+                errors: 0,
+                limited: 0,
+                minutes: (*minute, *minute),
+            });
+            let add = |to: &mut u64| *to = to.saturating_add(*requests);
+            add(&mut sum.requests);
+            if *status >= 400 {
+                add(&mut sum.errors);
+            }
+            if *status == TOO_MANY {
+                add(&mut sum.limited);
+            }
+            sum.minutes = (sum.minutes.0.min(*minute), sum.minutes.1.max(*minute));
+        }
+    }
+    sums
+}
+
+/// Adds to the hours and days of keys, after the buckets: the busiest minute is found among all requests of the minutes
+/// that got more.
+async fn add_key_usage(db: &mut Connection, keys: &[Buckets]) -> Result<(), StoreError> {
+    let of_key = |(id, buckets): &Buckets| {
+        let row = |((span, start), sum): ((UsageSpan, Timestamp), KeyUsage)| {
+            let (first, last) = sum.minutes;
+            let (requests, errors, limited) = (count(sum.requests), count(sum.errors), count(sum.limited));
+            binds![id.as_str(), span.name(), start, requests, errors, limited, first, last]
+        };
+        key_usage(buckets).into_iter().map(row).collect::<Vec<_>>()
+    };
+    in_statements(db, keys.iter().flat_map(of_key).collect(), |rows| {
+        format!(
+            "WITH added (key_id, span, start, requests, errors, limited, first_minute, last_minute) AS (VALUES {rows}) \
+             INSERT INTO key_usage (key_id, span, start, requests, errors, limited, busiest_minute) \
+             SELECT a.key_id, a.span, a.start, a.requests, a.errors, a.limited, \
+               COALESCE((SELECT CAST(max(m.requests) AS BIGINT) FROM (SELECT sum(b.requests) AS requests \
+                 FROM usage_buckets b WHERE b.key_id = a.key_id AND b.span = 'minute' \
+                 AND b.start >= a.first_minute AND b.start <= a.last_minute AND b.status <> {TOO_MANY} \
+                 GROUP BY b.start) m), 0) \
+             FROM added a WHERE true ON CONFLICT (key_id, span, start) DO UPDATE SET \
+             requests = key_usage.requests + excluded.requests, errors = key_usage.errors + excluded.errors, \
+             limited = key_usage.limited + excluded.limited, \
+             busiest_minute = CASE WHEN excluded.busiest_minute > key_usage.busiest_minute \
+               THEN excluded.busiest_minute ELSE key_usage.busiest_minute END"
         )
     })
     .await

@@ -7,7 +7,7 @@ use telepath_core::key::{KeyFilter, KeyRecord, KeySort, KeyStatus};
 use telepath_core::page::PageRequest;
 use telepath_core::secret::contains_key;
 use telepath_core::usage::UsageSpan;
-use telepath_store::{EXPIRES_SOON, IDLE_FOR, KeyCounts, KeyRequests, SignedIn};
+use telepath_store::{EXPIRES_SOON, IDLE_FOR, KeyCounts, KeyHour, SignedIn};
 
 use super::status::{self, OpenAlerts, expires_soon};
 use super::{PATH, mask_of};
@@ -199,12 +199,12 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
     let ids: Vec<_> = keys.items.iter().map(|key| key.id).collect();
     let start = UsageSpan::Hour.start_of(visit.now).minus(UsageSpan::Hour.length() * 23);
     let end = visit.now.plus(UsageSpan::Hour.length());
-    let usage = visit.store().usage_of_keys(account, &ids, UsageSpan::Hour, start, end).await?;
+    let hours = visit.store().hours_of_keys(account, &ids, start, end).await?;
     let alerts = OpenAlerts::of(&visit, account, None).await?;
     let zone = visit.zone_of(&caller);
     let more = keys.position.next.is_some();
     let rows = keys.items.iter().map(|key| {
-        let used = usage.get(&key.id).map_or(&[][..], Vec::as_slice);
+        let used = hours.get(&key.id).map_or(&[][..], Vec::as_slice);
         row(key, alerts.worst(key.id), &points(used, start), &visit, &zone)
     });
     Reply::page(&Page {
@@ -225,13 +225,12 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
 }
 
 /// One point per hour; hours without requests are zero.
-fn points(used: &[KeyRequests], start: Timestamp) -> Vec<Point> {
+fn points(used: &[KeyHour], start: Timestamp) -> Vec<Point> {
     let mut points = vec![Point::default(); HOURS];
-    for part in used {
-        let place = part.start.since(start).as_secs() / 3600;
+    for hour in used {
+        let place = hour.start.since(start).as_secs() / 3600;
         if let Some(point) = usize::try_from(place).ok().and_then(|place| points.get_mut(place)) {
-            point.requests += part.requests;
-            point.errors += if part.status >= 400 { part.requests } else { 0 };
+            *point = Point { requests: hour.requests, errors: hour.errors };
         }
     }
     points

@@ -86,14 +86,19 @@ impl Row {
     }
 }
 
-/// The ids of everybody who sent some requests, without repetitions.
-pub(super) fn senders<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Vec<String> {
+/// The ids of callers, without repetitions.
+pub(super) fn ids(callers: impl IntoIterator<Item = RequestCaller>) -> Vec<String> {
     let id = |caller: RequestCaller| match caller {
         RequestCaller::Key { key, .. } => key.to_string(),
         RequestCaller::User(user) => user.to_string(),
     };
-    let mut ids: Vec<String> = requests.into_iter().map(|request| id(request.facts.caller)).collect();
+    let mut ids: Vec<String> = callers.into_iter().map(id).collect();
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// The ids of everybody who sent some requests, without repetitions.
+pub(super) fn senders<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Vec<String> {
+    ids(requests.into_iter().map(|request| request.facts.caller))
 }
