@@ -6,6 +6,7 @@ mod call;
 mod client_transaction;
 mod config;
 mod dialog;
+mod dialog_request;
 mod dtmf_info;
 mod event;
 mod flow;
@@ -15,10 +16,13 @@ mod inspection;
 mod malformed;
 mod method_class;
 mod received_invite;
+mod refer;
 mod reject_reason;
 mod response;
 mod screen;
 mod server_transaction;
+mod session_refresh;
+mod session_timer;
 mod teardown;
 mod timer;
 mod tokens;
@@ -40,6 +44,7 @@ pub use config::{
     AdvertisedAddress, AdvertisedAddresses, EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing,
 };
 use dialog::DialogKey;
+pub use dialog_request::{DialogRequest, RequestError};
 pub use dtmf_info::DtmfSignal;
 pub use event::{
     CallHandle, DialogEnd, EndpointFull, Event, IncomingCall, InviteRejection, OutgoingCall, ReInviteMethod,
@@ -48,10 +53,13 @@ pub use event::{
 pub use flow::{Flow, FlowId, NextHop};
 use flow::{FlowTable, ResponseRoute};
 pub use received_invite::{MalformedInvite, ReceivedInvite};
+use refer::ReferStep;
+pub use refer::{ReferProgress, ReferRequest};
 pub use reject_reason::RejectReason;
 use screen::AdmitEveryInvite;
 pub use screen::{InviteScreen, InviteScreening};
 use server_transaction::{ServerId, ServerTable};
+pub use session_timer::SessionIntervals;
 use timer::Timers;
 use tokens::Tokens;
 use trace::TraceBuffer;
@@ -104,6 +112,14 @@ enum Deadline {
     SuccessRetransmit(CallHandle),
     /// No ACK for our 2xx arrived (section 13.3.1.4).
     AckTimeout(CallHandle),
+    /// A request that collided with one of the peer is sent again (section 14.1).
+    RequestRepeat(CallHandle),
+    /// Our part to refresh the session (RFC 4028 section 7.2).
+    SessionRefresh(CallHandle),
+    /// Nobody has refreshed the session (RFC 4028 section 10).
+    SessionExpiry(CallHandle),
+    /// Our REFER has no result.
+    ReferTimeout(CallHandle),
     /// No final response to our cancelled INVITE arrived (section 9.1).
     CancelTimeout(CallHandle),
 }
@@ -196,6 +212,10 @@ impl Endpoint {
                 Deadline::ClientEnd(key) => drop(self.client_end(&key)),
                 Deadline::SuccessRetransmit(call) => self.retransmit_success(call, now),
                 Deadline::AckTimeout(call) => self.on_ack_timeout(call, now),
+                Deadline::RequestRepeat(call) => self.repeat_request(call, now),
+                Deadline::SessionRefresh(call) => self.refresh_session(call, now),
+                Deadline::SessionExpiry(call) => self.on_session_expired(call, now),
+                Deadline::ReferTimeout(call) => self.on_refer_step(call, ReferStep::TimedOut),
                 Deadline::CancelTimeout(call) => self.on_cancel_timeout(call, now),
             }
         }

@@ -12,10 +12,10 @@ pub mod message;
 mod redact;
 
 pub use endpoint::{
-    AdvertisedAddress, AdvertisedAddresses, CallHandle, DialogEnd, DtmfSignal, Endpoint, EndpointConfig,
-    EndpointCounts, EndpointFull, EndpointLimits, EndpointSeed, Event, Flow, FlowId, IncomingCall,
-    InviteRejection, InviteScreen, InviteScreening, MalformedInvite, NextHop, OutgoingCall, ProductName,
-    ReInviteMethod, ReceivedInvite, RejectReason, RetryAfter, Timing, TraceDirection, TraceRecord, Transmit,
-    WrongCallState,
+    AdvertisedAddress, AdvertisedAddresses, CallHandle, DialogEnd, DialogRequest, DtmfSignal, Endpoint,
+    EndpointConfig, EndpointCounts, EndpointFull, EndpointLimits, EndpointSeed, Event, Flow, FlowId,
+    IncomingCall, InviteRejection, InviteScreen, InviteScreening, MalformedInvite, NextHop, OutgoingCall,
+    ProductName, ReInviteMethod, ReceivedInvite, ReferProgress, ReferRequest, RejectReason, RequestError,
+    RetryAfter, SessionIntervals, Timing, TraceDirection, TraceRecord, Transmit, WrongCallState,
 };
 pub use redact::redact;

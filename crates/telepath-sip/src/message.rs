@@ -23,7 +23,7 @@ pub(crate) use address::BRANCH_COOKIE;
 pub use address::{CSeq, NameAddr, Transport, Via, ViaTransport};
 pub(crate) use encoding::{decode, encode, readable};
 pub use lex::{Param, Params};
-pub(crate) use lex::{quote, split_unquoted, trim, unquote};
+pub(crate) use lex::{is_number, number, quote, split_unquoted, trim, unquote};
 pub(crate) use multipart::UnsupportedBody;
 pub use names::{HeaderName, KnownHeader, Method, StatusCode};
 pub(crate) use parse::MalformedResponse;
@@ -125,6 +125,10 @@ impl Headers {
         self.0.push((name.into(), value));
     }
 
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The first value of a known header.
     pub fn first(&self, name: KnownHeader) -> Option<&str> {
         self.all(name).next()
@@ -169,6 +173,12 @@ impl Headers {
     /// Whether there is no header.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a header whose value is a comma-separated list contains an option tag or method; both are compared without
+    /// regard to case.
+    pub(crate) fn lists(&self, name: KnownHeader, element: &str) -> bool {
+        self.tokens(name).iter().any(|found| found.eq_ignore_ascii_case(element))
     }
 
     /// The elements of a header whose value is a comma-separated list.

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialog::Dialog;
+use super::dialog_request::{BackedOffRequest, PendingRequest};
 use super::event::{DialogEnd, OutgoingCall, ReInviteMethod};
 use super::flow::{Flow, ResponseRoute};
+use super::refer::Referral;
 use super::server_transaction::ServerId;
+use super::session_refresh::SessionDeadlines;
+use super::session_timer::{SessionState, SessionTimerRequest};
 use super::timer::TimerId;
-use crate::message::{Reason, Uri};
+use crate::digest::ClientCredentials;
+use crate::message::{Headers, KnownHeader, Method, Reason, SdpBody, Uri};
 
 pub(super) struct Call {
     pub(super) dialog: Dialog,
@@ -22,16 +27,38 @@ pub(super) struct Call {
     pub(super) bye_reason: Option<Reason>,
     /// The Reason of the peer's BYE or CANCEL.
     pub(super) peer_reason: Option<String>,
+    /// Whether we sent the INVITE that created the dialog.
+    pub(super) we_placed: bool,
+    /// Whether the peer's latest Allow lists UPDATE.
+    pub(super) peer_allows_update: bool,
+    /// The credentials for our requests.
+    pub(super) credentials: Option<ClientCredentials>,
+    /// Our latest session description that is in effect.
+    pub(super) local_description: Option<SdpBody>,
+    pub(super) session: SessionState,
+    pub(super) session_deadlines: SessionDeadlines,
+    /// Our requests that wait for a final response.
+    pub(super) requests: Vec<PendingRequest>,
+    pub(super) backed_off: Option<BackedOffRequest>,
+    pub(super) referral: Option<Referral>,
 }
 
 pub(super) enum CallState {
     /// The caller's INVITE waits for our final response.
-    Incoming(ServerId),
+    Incoming(IncomingInvite),
     /// Our INVITE waits for a final response.
     Outgoing(Box<OutgoingInvite>),
     Established,
     /// Our BYE waits for its response.
     Ending(DialogEnd),
+}
+
+/// The caller's INVITE, while it has no final response.
+#[derive(Clone, Copy)]
+pub(super) struct IncomingInvite {
+    pub(super) transaction: ServerId,
+    pub(super) cseq: u32,
+    pub(super) session: SessionTimerRequest,
 }
 
 /// Our INVITE, while it has no final response.
@@ -44,6 +71,8 @@ pub(super) struct OutgoingInvite {
     pub(super) branch: String,
     /// INVITEs sent with credentials.
     pub(super) auth_attempts: u8,
+    /// INVITEs sent after a 422.
+    pub(super) session_attempts: u8,
     /// Whether a provisional response to the latest INVITE has arrived.
     pub(super) provisional: bool,
     pub(super) cancel: CancelState,
@@ -58,6 +87,7 @@ impl OutgoingInvite {
             flow,
             branch,
             auth_attempts: 0,
+            session_attempts: 0,
             provisional: false,
             cancel: CancelState::NotRequested,
             cancel_timeout: None,
@@ -90,18 +120,35 @@ pub(super) struct PendingReInvite {
     pub(super) transaction: ServerId,
     pub(super) method: ReInviteMethod,
     pub(super) cseq: u32,
+    pub(super) session: SessionTimerRequest,
 }
 
 impl Call {
-    pub(super) fn new(dialog: Dialog, state: CallState) -> Self {
+    pub(super) fn new(dialog: Dialog, state: CallState, session: SessionState) -> Self {
         Self {
             dialog,
+            session,
+            we_placed: matches!(state, CallState::Outgoing(_)),
             state,
             unacked: None,
             reinvite: None,
             hang_up_after_ack: false,
             bye_reason: None,
             peer_reason: None,
+            peer_allows_update: false,
+            credentials: None,
+            local_description: None,
+            session_deadlines: SessionDeadlines::default(),
+            requests: Vec::new(),
+            backed_off: None,
+            referral: None,
+        }
+    }
+
+    /// Notes the methods that the peer allows, if a message lists them.
+    pub(super) fn note_allowed(&mut self, headers: &Headers) {
+        if headers.first(KnownHeader::Allow).is_some() {
+            self.peer_allows_update = headers.lists(KnownHeader::Allow, Method::Update.as_str());
         }
     }
 }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::dialog::OutgoingRequest;
 use super::event::CallHandle;
 use super::flow::Flow;
 use super::method_class::ClientMethod;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
-use crate::message::Response;
+use crate::message::{Headers, KnownHeader, Method, RequestWriter, Response, Uri, Via};
 
 /// Matches a response to its request (section 17.1.3). CANCEL has the branch of its INVITE, hence the method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +22,9 @@ pub(super) struct ClientKey {
 
 /// The retransmissions of a request over its flow before another one is tried.
 const RETRANSMISSIONS_BEFORE_FALLBACK: u8 = 2;
+
+/// The longest time between a provisional and the final response to a re-INVITE, which nobody has to pick up.
+const MAX_REINVITE_TIME: Duration = Duration::from_mins(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientState {
@@ -38,6 +42,8 @@ pub(super) struct ClientTransaction {
     pub(super) call: Option<CallHandle>,
     /// The ACK that we sent, for retransmission.
     ack: Option<SentAck>,
+    /// For a re-INVITE: its rejection is acknowledged here, because its call may be over by then.
+    failure_ack: Option<Box<FailureAck>>,
     interval: Duration,
     retransmissions: u8,
     /// Where the request is sent when retransmissions over its flow had no response.
@@ -52,6 +58,33 @@ pub(super) struct SentAck {
     pub(super) flow: Flow,
     /// The To tag of the response that it acknowledges.
     pub(super) remote_tag: Option<String>,
+}
+
+/// What the ACK of a rejected re-INVITE repeats of it (section 17.1.1.3).
+pub(super) struct FailureAck {
+    pub(super) uri: Uri,
+    pub(super) via: Via,
+    pub(super) routes: Headers,
+    pub(super) from: String,
+    pub(super) call_id: String,
+    pub(super) cseq: u32,
+}
+
+impl FailureAck {
+    fn write(&self, response: &Response) -> Arc<[u8]> {
+        RequestWriter {
+            method: Method::Ack,
+            uri: &self.uri,
+            via: &self.via,
+            from: &self.from,
+            to: response.headers().first(KnownHeader::To).unwrap_or_default(),
+            call_id: &self.call_id,
+            cseq: self.cseq,
+            headers: self.routes.clone(),
+            body: &[],
+        }
+        .write()
+    }
 }
 
 pub(super) type ClientTable = HashMap<ClientKey, ClientTransaction>;
@@ -91,6 +124,7 @@ impl Endpoint {
             flow,
             call,
             ack: None,
+            failure_ack: None,
             interval: timing.t1,
             retransmissions: 0,
             fallback: None,
@@ -98,6 +132,20 @@ impl Endpoint {
             end,
         };
         self.clients.insert(key, tx);
+    }
+
+    /// Sends a request within a dialog and starts its transaction.
+    pub(super) fn client_start_in_dialog(
+        &mut self,
+        key: ClientKey,
+        request: OutgoingRequest,
+        call: Option<CallHandle>,
+        now: Instant,
+    ) {
+        self.client_start(key.clone(), request.payload, request.flow, call, now);
+        if let Some(tx) = self.clients.get_mut(&key) {
+            tx.failure_ack = request.failure_ack;
+        }
     }
 
     /// Sends further retransmissions over another flow if the first ones have no response.
@@ -138,6 +186,10 @@ impl Endpoint {
                 // In Proceeding, an INVITE has no timers: the callee may ring for a long time.
                 self.timers.clear(tx.retransmit.take());
                 self.timers.clear(tx.end.take());
+                if tx.failure_ack.is_some() {
+                    let deadline = Deadline::ClientTimeout(key.clone());
+                    tx.end = Some(self.timers.set(now + MAX_REINVITE_TIME, deadline));
+                }
             }
             tx.state = ClientState::Proceeding;
             return ResponseEffect::New;
@@ -161,6 +213,11 @@ impl Endpoint {
             (ClientState::Calling | ClientState::Proceeding | ClientState::Completed, false) => timing.t4,
         };
         tx.end = Some(self.timers.set(now + linger, Deadline::ClientEnd(key.clone())));
+        if let (false, Some(ack)) = (status.is_success(), tx.failure_ack.take()) {
+            let remote_tag = response.to().tag().map(str::to_owned);
+            let ack = SentAck { payload: ack.write(response), flow: tx.flow, remote_tag };
+            self.client_acknowledge(key, ack, now);
+        }
         ResponseEffect::New
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::flow::Flow;
+use super::session_timer::SessionIntervals;
 use crate::message::{HostPort, Transport};
 
 /// The value of Server and User-Agent, for example `Telepath/1.0`.
@@ -165,6 +166,8 @@ pub struct EndpointConfig {
     pub timing: Timing,
     /// The limits.
     pub limits: EndpointLimits,
+    /// The session intervals (RFC 4028) that the endpoint asks for and accepts.
+    pub session_intervals: SessionIntervals,
     /// Whether the messages of calls are recorded for [`super::Endpoint::poll_trace`].
     pub trace: bool,
 }
@@ -177,6 +180,7 @@ impl EndpointConfig {
             product: ProductName::new(concat!("Telepath/", env!("CARGO_PKG_VERSION"))),
             timing: Timing::default(),
             limits: EndpointLimits::default(),
+            session_intervals: SessionIntervals::default(),
             trace: true,
         }
     }

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::client_transaction::FailureAck;
 use super::config::AdvertisedAddresses;
 use super::flow::{Flow, FlowTable, NextHop};
 use super::tokens::Tokens;
@@ -95,11 +96,41 @@ pub(super) struct Dialog {
     behind_proxy: bool,
 }
 
+/// What a request within a dialog is made of, besides what the dialog adds.
+pub(super) struct RequestParts<'a> {
+    pub(super) method: Method,
+    /// The `CSeq` number of an ACK is that of its INVITE (section 13.2.2.4); any other request gets the next one.
+    pub(super) acknowledged: Option<u32>,
+    pub(super) headers: Headers,
+    pub(super) body: &'a [u8],
+}
+
+impl RequestParts<'static> {
+    pub(super) fn bodiless(method: Method, headers: Headers) -> Self {
+        Self { method, acknowledged: None, headers, body: &[] }
+    }
+
+    /// The ACK of a 2xx.
+    pub(super) fn ack(cseq: u32) -> Self {
+        Self { method: Method::Ack, acknowledged: Some(cseq), headers: Headers::default(), body: &[] }
+    }
+}
+
+/// What the requests of all dialogs share.
+pub(super) struct RequestContext<'a> {
+    pub(super) tokens: &'a mut Tokens,
+    pub(super) flows: &'a mut FlowTable,
+    pub(super) advertised: &'a AdvertisedAddresses,
+}
+
 /// A request within a dialog, ready to send.
 pub(super) struct OutgoingRequest {
     pub(super) payload: Arc<[u8]>,
     pub(super) branch: String,
     pub(super) flow: Flow,
+    pub(super) cseq: u32,
+    /// For a re-INVITE.
+    pub(super) failure_ack: Option<Box<FailureAck>>,
 }
 
 impl Dialog {
@@ -176,6 +207,14 @@ impl Dialog {
         self.flow = flow;
     }
 
+    /// Processes the 2xx to a target refresh request of ours (section 12.2.1.2).
+    pub(super) fn refresh_target_by(&mut self, response: &Response, flow: Flow) {
+        if let Some(contact) = response.contacts().first() {
+            self.target = contact.uri().clone();
+        }
+        self.flow = flow;
+    }
+
     /// The flow of the peer's last message.
     pub(super) fn flow(&self) -> Flow {
         self.flow
@@ -183,6 +222,11 @@ impl Dialog {
 
     pub(super) fn local_seq(&self) -> u32 {
         self.local_seq
+    }
+
+    /// Our URI in this dialog.
+    pub(super) fn local_uri(&self) -> Option<Uri> {
+        NameAddr::parse(&self.local).map(|local| local.uri().clone())
     }
 
     pub(super) fn local(&self) -> &str {
@@ -232,43 +276,54 @@ impl Dialog {
         }
     }
 
-    /// Builds our next request; an ACK has the `CSeq` number of its INVITE (sections 12.2.1.1 and 13.2.2.4).
-    pub(super) fn request(
-        &mut self,
-        method: Method,
-        tokens: &mut Tokens,
-        flows: &mut FlowTable,
-        advertised: &AdvertisedAddresses,
-        mut headers: Headers,
-    ) -> OutgoingRequest {
-        if method != Method::Ack {
-            self.local_seq += 1;
-        }
+    /// The Request-URI of our requests, and their Route headers (section 12.2.1.1).
+    fn destination(&self) -> (Uri, Headers) {
         let strict = self.routes.first().filter(|r| r.uri().as_sip().is_some_and(|u| !u.params().has("lr")));
         let uri = strict.map_or(&self.target, NameAddr::uri).clone();
+        let mut routes = Headers::default();
         for route in self.routes.iter().skip(usize::from(strict.is_some())) {
-            headers.push(KnownHeader::Route, route.to_string());
+            routes.push(KnownHeader::Route, route.to_string());
         }
         if strict.is_some() {
             // A strict router expects its own URI as Request-URI and the remote target in the last Route.
-            headers.push(KnownHeader::Route, format!("<{}>", self.target));
+            routes.push(KnownHeader::Route, format!("<{}>", self.target));
         }
-        let branch = tokens.branch();
-        let flow = self.next_flow(flows, advertised);
-        let via = Via::local(flow.transport, advertised.toward(&flow), &branch);
-        let payload = RequestWriter {
-            method,
-            uri: &uri,
-            via: &via,
-            from: &self.local,
-            to: &self.remote,
-            call_id: self.call_id.as_str(),
-            cseq: self.local_seq,
-            headers,
-            body: &[],
-        }
-        .write();
-        OutgoingRequest { payload, branch, flow }
+        (uri, routes)
+    }
+
+    /// The Request-URI of our next request, for digest credentials.
+    pub(super) fn request_uri(&self) -> Uri {
+        self.destination().0
+    }
+
+    /// Builds our next request. `context` is what all dialogs share.
+    pub(super) fn request(
+        &mut self,
+        parts: RequestParts<'_>,
+        context: RequestContext<'_>,
+    ) -> OutgoingRequest {
+        let RequestParts { method, acknowledged, headers, body } = parts;
+        let cseq = match acknowledged {
+            Some(cseq) => cseq,
+            None => self.next_cseq(),
+        };
+        let (uri, routes) = self.destination();
+        let mut all = routes.clone();
+        all.extend(headers);
+        let branch = context.tokens.branch();
+        let flow = self.next_flow(context.flows, context.advertised);
+        let via = Via::local(flow.transport, context.advertised.toward(&flow), &branch);
+        let call_id = self.call_id.as_str();
+        let is_invite = method == Method::Invite;
+        let (from, to) = (self.local.as_str(), self.remote.as_str());
+        let payload =
+            RequestWriter { method, uri: &uri, via: &via, from, to, call_id, cseq, headers: all, body }
+                .write();
+        let failure_ack = is_invite.then(|| {
+            let (from, call_id) = (from.to_owned(), call_id.to_owned());
+            Box::new(FailureAck { uri, via, routes, from, call_id, cseq })
+        });
+        OutgoingRequest { payload, branch, flow, cseq, failure_ack }
     }
 
     /// Allocates the `CSeq` number of an INVITE that creates the dialog.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::dtmf_info::DtmfSignal;
 use super::flow::{Flow, NextHop};
 use super::received_invite::ReceivedInvite;
+use super::refer::ReferProgress;
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
-use crate::message::{Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber, Warning};
+use crate::message::{Method, Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber, Warning};
 
 /// Identifies a call of an endpoint, from its first INVITE until [`Event::Ended`]. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +49,34 @@ pub enum Event {
     ReInviteCancelled {
         /// The call.
         call: CallHandle,
+    },
+    /// A final response to [`super::Endpoint::request`] arrived.
+    Response {
+        /// The call.
+        call: CallHandle,
+        /// The method of the request.
+        method: Method,
+        /// The status.
+        status: StatusCode,
+        /// The reason phrase as received.
+        phrase: String,
+        /// The peer's answer, if the request had an offer and the response is a 2xx.
+        answer: Option<SdpBody>,
+    },
+    /// A REFER has made progress.
+    Refer {
+        /// The call.
+        call: CallHandle,
+        /// What is known now.
+        progress: ReferProgress,
+    },
+    /// The session timer has refreshed the session (RFC 4028).
+    SessionRefreshed {
+        /// The call.
+        call: CallHandle,
+        /// The peer's answer if the refresh was a re-INVITE. Our offer was the description that is in effect, but the answer
+        /// may differ from the previous one.
+        answer: Option<SdpBody>,
     },
     /// An INFO with a DTMF signal arrived and has been answered with 200.
     Dtmf {
@@ -146,6 +175,11 @@ pub enum DialogEnd {
     RejectedByUs(StatusCode),
     /// We sent 401 with a challenge; the next INVITE is a new call.
     Challenged,
+    /// The peer answered a request within the dialog with 481 or 408, or not at all, so we sent BYE (RFC 3261
+    /// section 12.2.1.2).
+    PeerLost,
+    /// The session was not refreshed in time, so we sent BYE (RFC 4028 section 10).
+    SessionExpired,
     /// No ACK for our 2xx arrived within 64*T1, so we sent BYE (RFC 3261 section 13.3.1.4).
     AckTimeout,
     /// The peer rejected our INVITE.

@@ -19,8 +19,13 @@ impl Endpoint {
             let call = self.client_end(&key).and_then(|tx| tx.call);
             match (key.method, call) {
                 (ClientMethod::Invite, Some(call)) => {
+                    self.on_request_lost(call, &key, now);
                     self.fail_invite(call, DialogEnd::ConnectionFailed, now);
                 }
+                (
+                    ClientMethod::Update | ClientMethod::Info | ClientMethod::Options | ClientMethod::Refer,
+                    Some(call),
+                ) => self.on_request_lost(call, &key, now),
                 (ClientMethod::Bye, Some(call)) => self.on_bye_lost(call, flow, now),
                 (ClientMethod::Cancel, Some(_)) | (_, None) => {}
             }

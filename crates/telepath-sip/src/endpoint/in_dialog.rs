@@ -45,6 +45,7 @@ impl Endpoint {
             return self.reject_request(request, flow, rejection.with_phrase("CSeq Not Advanced"), now);
         }
         call.dialog.remote_seq = Some(number);
+        call.note_allowed(request.headers());
         if full {
             // A BYE needs no transaction: its retransmission finds no dialog and gets 481, which ends the call too.
             self.respond_stateless(request, flow, StatusCode::OK, None, Headers::default(), now);
@@ -63,6 +64,7 @@ impl Endpoint {
                 self.receive_reinvite(handle, id, ReInviteMethod::Update, flow, request, now);
             }
             ServedMethod::Info => self.receive_info(handle, id, flow, request, now),
+            ServedMethod::Notify => self.receive_notify(handle, id, flow, request, now),
             ServedMethod::Options => {
                 let headers = self.capability_headers(&flow);
                 self.respond(id, StatusCode::OK, headers, None, now);
@@ -115,6 +117,10 @@ impl Endpoint {
         request: &Request,
         now: Instant,
     ) {
+        let session = match self.inspect_session_timer(request) {
+            Ok(session) => session,
+            Err(rejection) => return self.respond_rejection(id, rejection, &flow, now),
+        };
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let offer = request.session_description();
         let idle = matches!(call.state, CallState::Established) && call.reinvite.is_none();
@@ -124,7 +130,12 @@ impl Endpoint {
             self.respond(id, StatusCode::CALL_DOES_NOT_EXIST, headers, None, now);
         } else if target_refresh_only {
             call.dialog.refresh_target(request, flow);
-            self.respond(id, StatusCode::OK, self.dialog_headers(&flow), None, now);
+            let mut headers = self.dialog_headers(&flow);
+            self.agree_on_session(handle, session, &mut headers, now);
+            self.respond(id, StatusCode::OK, headers, None, now);
+        } else if call.has_offer_pending() {
+            // Our own offer has no answer yet (section 14.2, RFC 3311 section 5.2).
+            self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), flow, now);
         } else if !idle {
             // An offer is already outstanding (section 14.2, RFC 3311 section 5.2).
             let headers = retry_after(GLARE_RETRY_AFTER);
@@ -133,7 +144,8 @@ impl Endpoint {
             self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), flow, now);
         } else {
             call.dialog.refresh_target(request, flow);
-            call.reinvite = Some(PendingReInvite { transaction: id, method, cseq: request.cseq().number });
+            let cseq = request.cseq().number;
+            call.reinvite = Some(PendingReInvite { transaction: id, method, cseq, session });
             if method == ReInviteMethod::Invite {
                 self.respond(id, StatusCode::TRYING, Headers::default(), None, now);
             }
@@ -171,7 +183,11 @@ impl Endpoint {
         now: Instant,
     ) -> Result<(), WrongCallState> {
         let reinvite = self.take_reinvite(call)?;
-        let headers = self.dialog_headers(&self.flow_of(call)?);
+        let mut headers = self.dialog_headers(&self.flow_of(call)?);
+        self.agree_on_session(call, reinvite.session, &mut headers, now);
+        if let Some(found) = self.calls.get_mut(&call) {
+            found.local_description = Some(sdp.clone());
+        }
         let payload = self.respond(reinvite.transaction, StatusCode::OK, headers, Some(sdp), now);
         if let (ReInviteMethod::Invite, Some(payload)) = (reinvite.method, payload) {
             self.await_ack(call, reinvite.transaction, reinvite.cseq, payload, now);

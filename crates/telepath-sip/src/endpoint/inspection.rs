@@ -4,10 +4,26 @@
 use super::Endpoint;
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
-use super::response::{ACCEPT, ACCEPT_BODIES, ALLOW, Rejection};
-use crate::message::{KnownHeader, MAX_VIAS, Request, StatusCode, Uri};
+use super::response::{ACCEPT, ACCEPT_BODIES, ALLOW, Rejection, SUPPORTED};
+use super::session_timer::{SessionTimerError, SessionTimerRequest};
+use crate::message::{KnownHeader, MAX_VIAS, Request, StatusCode, SyntaxError, Uri};
 
 impl Endpoint {
+    /// What an INVITE or UPDATE says about session timers (RFC 4028 section 9).
+    pub(super) fn inspect_session_timer(&self, request: &Request) -> Result<SessionTimerRequest, Rejection> {
+        let min = self.config.session_intervals.min();
+        SessionTimerRequest::of(request.headers(), min).map_err(|error| match error {
+            SessionTimerError::Malformed(header) => {
+                let reason = RejectReason::Malformed(SyntaxError::Malformed(header));
+                Rejection::new(reason, StatusCode::BAD_REQUEST).with_phrase("Malformed Session Timer")
+            }
+            SessionTimerError::TooSmall => {
+                Rejection::new(RejectReason::SessionIntervalTooSmall, StatusCode::SESSION_INTERVAL_TOO_SMALL)
+                    .with_header(KnownHeader::MinSe, min.as_secs().to_string())
+            }
+        })
+    }
+
     /// Checks a request other than ACK and CANCEL.
     pub(super) fn inspect(&self, request: &Request) -> Result<ServedMethod, Rejection> {
         let method = inspect_method(request)?;
@@ -23,10 +39,11 @@ impl Endpoint {
         }
         let required = request.require();
         // A BYE ends the call whatever it requires: refusing it would let the call go on.
-        if !required.is_empty() && method != ServedMethod::Bye {
-            // No extension is implemented, so every required one is unsupported.
+        let supported = |tag: &str| SUPPORTED.split(", ").any(|known| known.eq_ignore_ascii_case(tag));
+        let unsupported: Vec<&str> = required.into_iter().filter(|tag| !supported(tag)).collect();
+        if !unsupported.is_empty() && method != ServedMethod::Bye {
             return Err(Rejection::new(RejectReason::UnsupportedExtension, StatusCode::BAD_EXTENSION)
-                .with_header(KnownHeader::Unsupported, required.join(", ")));
+                .with_header(KnownHeader::Unsupported, unsupported.join(", ")));
         }
         inspect_content(request, method)?;
         Ok(method)
@@ -66,7 +83,9 @@ fn inspect_uri(uri: &Uri) -> Result<(), Rejection> {
 fn inspect_content(request: &Request, method: ServedMethod) -> Result<(), Rejection> {
     match method {
         ServedMethod::Invite | ServedMethod::Update => {}
-        ServedMethod::Bye | ServedMethod::Options | ServedMethod::Info => return Ok(()),
+        ServedMethod::Bye | ServedMethod::Options | ServedMethod::Info | ServedMethod::Notify => {
+            return Ok(());
+        }
     }
     if request.body_content().is_err() {
         return Err(Rejection::new(RejectReason::UnsupportedContent, StatusCode::UNSUPPORTED_MEDIA_TYPE)

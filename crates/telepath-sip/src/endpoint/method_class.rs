@@ -26,6 +26,7 @@ pub(super) enum ServedMethod {
     Options,
     Info,
     Update,
+    Notify,
 }
 
 impl MethodClass {
@@ -38,11 +39,11 @@ impl MethodClass {
             Method::Options => Self::Served(ServedMethod::Options),
             Method::Info => Self::Served(ServedMethod::Info),
             Method::Update => Self::Served(ServedMethod::Update),
+            Method::Notify => Self::Served(ServedMethod::Notify),
             Method::Register
             | Method::Prack
             | Method::Refer
             | Method::Subscribe
-            | Method::Notify
             | Method::Message
             | Method::Publish => Self::NotAllowed,
             Method::Other(_) => Self::Unknown,
@@ -56,10 +57,15 @@ pub(super) enum ClientMethod {
     Invite,
     Cancel,
     Bye,
+    Update,
+    Info,
+    Options,
+    Refer,
 }
 
 impl ClientMethod {
-    const ALL: [Self; 3] = [Self::Invite, Self::Cancel, Self::Bye];
+    const ALL: [Self; 7] =
+        [Self::Invite, Self::Cancel, Self::Bye, Self::Update, Self::Info, Self::Options, Self::Refer];
 
     /// The client transaction method that a response names in its `CSeq`; `None` if we never send such a request.
     pub(super) fn of(method: &Method) -> Option<Self> {
@@ -71,6 +77,10 @@ impl ClientMethod {
             Self::Invite => Method::Invite,
             Self::Cancel => Method::Cancel,
             Self::Bye => Method::Bye,
+            Self::Update => Method::Update,
+            Self::Info => Method::Info,
+            Self::Options => Method::Options,
+            Self::Refer => Method::Refer,
         }
     }
 }

@@ -15,7 +15,9 @@ use crate::message::{
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
+/// The value of Supported: the extensions that [`super::inspection`] accepts in Require.
+pub(super) const SUPPORTED: &str = "timer";
 /// The only accepted body type.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// The value of Accept: session descriptions, also within a multipart body (RFC 5621 section 3).
@@ -65,11 +67,12 @@ impl Endpoint {
         Rejection { headers, ..Rejection::new(reason, StatusCode::SERVICE_UNAVAILABLE) }
     }
 
-    /// Contact and Allow, for messages to a peer that create or keep a dialog.
+    /// Contact, Allow and Supported, for messages to a peer that create or keep a dialog.
     pub(super) fn dialog_headers(&self, flow: &Flow) -> Headers {
         let mut headers = Headers::default();
         headers.push(KnownHeader::Contact, self.contact(flow));
         headers.push(KnownHeader::Allow, ALLOW.to_owned());
+        headers.push(KnownHeader::Supported, SUPPORTED.to_owned());
         headers
     }
 
@@ -181,6 +184,20 @@ impl Endpoint {
             body: &[],
         }
         .write()
+    }
+
+    /// Rejects a request through its transaction and reports it.
+    pub(super) fn respond_rejection(
+        &mut self,
+        id: ServerId,
+        rejection: Rejection,
+        flow: &Flow,
+        now: Instant,
+    ) {
+        let Rejection { reason, status, phrase: _, mut headers } = rejection;
+        headers.push(KnownHeader::Warning, self.warning(Warning::miscellaneous(reason.name()), flow));
+        self.respond(id, status, headers, None, now);
+        self.report_rejection(reason, flow, Some(status));
     }
 
     /// Rejects a request statelessly and reports it.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Endpoint;
 use super::call::CallState;
 use super::client_transaction::ClientKey;
+use super::dialog::{RequestContext, RequestParts};
 use super::event::{CallHandle, DialogEnd, Event, InviteRejection, WrongCallState};
 use super::method_class::ClientMethod;
 use crate::message::{Headers, KnownHeader, Method, Reason, StatusCode, Warning};
@@ -66,15 +67,16 @@ impl Endpoint {
         if let Some(reason) = call.bye_reason {
             headers.push(KnownHeader::Reason, reason.to_string());
         }
-        let bye = call.dialog.request(
-            Method::Bye,
-            &mut self.tokens,
-            &mut self.flows,
-            &self.config.advertised,
-            headers,
-        );
+        let context = RequestContext {
+            tokens: &mut self.tokens,
+            flows: &mut self.flows,
+            advertised: &self.config.advertised,
+        };
+        let bye = call.dialog.request(RequestParts::bodiless(Method::Bye, headers), context);
         let last = call.dialog.flow();
         call.state = CallState::Ending(end);
+        self.end_client_requests(handle);
+        let Some(call) = self.calls.get_mut(&handle) else { return };
         // A pending re-INVITE no longer makes sense, and no response to it may follow the BYE.
         if let Some(reinvite) = call.reinvite.take() {
             self.respond(reinvite.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
@@ -97,6 +99,8 @@ impl Endpoint {
             | DialogEnd::Cancelled
             | DialogEnd::RejectedByUs(_)
             | DialogEnd::Challenged
+            | DialogEnd::PeerLost
+            | DialogEnd::SessionExpired
             | DialogEnd::AckTimeout
             | DialogEnd::RejectedByPeer { .. }
             | DialogEnd::InviteTimeout
@@ -105,8 +109,18 @@ impl Endpoint {
         self.end_call(handle, end, now);
     }
 
+    /// Ends what our requests within the dialog wait for. Their transactions go on by themselves.
+    fn end_client_requests(&mut self, handle: CallHandle) {
+        self.disarm_session(handle);
+        self.end_referral(handle);
+        if let Some(backed_off) = self.calls.get_mut(&handle).and_then(|call| call.backed_off.take()) {
+            self.timers.clear(Some(backed_off.timer));
+        }
+    }
+
     /// Removes a call, sends 487 for its open requests and reports its end.
     pub(super) fn end_call(&mut self, handle: CallHandle, end: DialogEnd, now: Instant) {
+        self.end_client_requests(handle);
         let Some(call) = self.calls.remove(&handle) else { return };
         if let Some(key) = call.dialog.key() {
             self.dialogs.remove(&key);
@@ -119,7 +133,8 @@ impl Endpoint {
             self.respond(reinvite.transaction, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
         }
         match call.state {
-            CallState::Incoming(id) => {
+            CallState::Incoming(invite) => {
+                let id = invite.transaction;
                 self.respond(id, StatusCode::REQUEST_TERMINATED, Headers::default(), None, now);
             }
             CallState::Outgoing(invite) => self.timers.clear(invite.cancel_timeout),

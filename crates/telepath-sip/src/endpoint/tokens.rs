@@ -35,6 +35,13 @@ impl Tokens {
         SipCallId::new(self.next())
     }
 
+    /// A number below a limit, which is not 0.
+    pub(super) fn number_below(&mut self, limit: u64) -> u64 {
+        self.generated += 1;
+        let mac = hmac_sha256(&self.seed.0, &[b"number", &self.generated.to_be_bytes()]);
+        mac.iter().take(7).fold(0, |number, byte| number << 8 | u64::from(*byte)) % limit
+    }
+
     pub(super) fn cnonce(&mut self) -> String {
         self.next()
     }

@@ -9,19 +9,22 @@ use std::time::Instant;
 use super::call::{Call, CallState, CancelState, OutgoingInvite};
 use super::client_transaction::{ClientKey, ResponseEffect, SentAck};
 use super::config::AdvertisedAddresses;
-use super::dialog::Dialog;
+use super::dialog::{Dialog, RequestContext, RequestParts};
 use super::event::{CallHandle, DialogEnd, EndpointFull, Event, OutgoingCall, WrongCallState};
-use super::flow::{Flow, FlowTable, NextHop};
+use super::flow::{Flow, NextHop};
 use super::method_class::ClientMethod;
 use super::reject_reason::RejectReason;
 use super::response::ACCEPT;
-use super::tokens::Tokens;
+use super::session_timer::{self, SessionState};
 use super::{Deadline, Endpoint};
 use crate::digest::{AuthorizationValue, answer_challenge};
 use crate::message::{Headers, KnownHeader, Method, RequestWriter, Response, StatusCode, Uri, Via};
 
 /// INVITEs with credentials per call: one, and another if the nonce was stale.
 const MAX_AUTH_ATTEMPTS: u8 = 2;
+
+/// INVITEs after a 422 per call: each proxy on the path may have a minimum of its own.
+const MAX_SESSION_ATTEMPTS: u8 = 5;
 
 impl Endpoint {
     /// Places a call.
@@ -39,8 +42,9 @@ impl Endpoint {
         let (call_id, tag) = (self.tokens.call_id(), self.tokens.tag());
         let flow = self.flow_to(outgoing.next_hop.clone());
         let dialog = Dialog::of_uac(call_id, tag, &from, uri.clone(), flow);
+        let intervals = SessionState::new(&self.config.session_intervals);
         let invite = OutgoingInvite::new(outgoing, uri, flow, self.tokens.branch());
-        self.calls.insert(handle, Call::new(dialog, CallState::Outgoing(Box::new(invite))));
+        self.calls.insert(handle, Call::new(dialog, CallState::Outgoing(Box::new(invite)), intervals));
         self.send_invite(handle, None, now);
         Ok(handle)
     }
@@ -56,14 +60,15 @@ impl Endpoint {
     }
 
     fn send_invite(&mut self, handle: CallHandle, authorization: Option<AuthorizationValue>, now: Instant) {
-        let Some(CallState::Outgoing(invite)) = self.calls.get(&handle).map(|call| &call.state) else {
-            return;
-        };
+        let Some(call) = self.calls.get(&handle) else { return };
+        let CallState::Outgoing(invite) = &call.state else { return };
         // The connection may have been closed after a challenge.
         let flow = self.flow_to(invite.call.next_hop.clone());
         let mut headers = self.dialog_headers(&flow);
+        let Some(call) = self.calls.get(&handle) else { return };
         headers.push(KnownHeader::UserAgent, self.config.product.as_str().to_owned());
         headers.push(KnownHeader::Accept, ACCEPT.to_owned());
+        call.session.add_to_request(&mut headers);
         if let Some(authorization) = authorization {
             headers.push(authorization.header, authorization.value);
         }
@@ -155,12 +160,27 @@ impl Endpoint {
     ) {
         let status = response.status();
         match key.method {
+            ClientMethod::Invite if self.is_reinvite(key) => {
+                self.on_request_response(key, call, response, flow, now);
+            }
             ClientMethod::Invite if status.is_provisional() => self.on_provisional(call, response, now),
             ClientMethod::Invite if status.is_success() => self.on_success(key, call, response, flow, now),
             ClientMethod::Invite => self.on_failure(key, call, response, now),
             ClientMethod::Bye if !status.is_provisional() => self.on_bye_done(call, true, now),
             ClientMethod::Bye | ClientMethod::Cancel => {}
+            ClientMethod::Update | ClientMethod::Info | ClientMethod::Options | ClientMethod::Refer => {
+                self.on_request_response(key, call, response, flow, now);
+            }
         }
+    }
+
+    /// Whether an INVITE was sent within the dialog of an established call.
+    fn is_reinvite(&self, key: &ClientKey) -> bool {
+        let call = self.clients.get(key).and_then(|tx| tx.call).and_then(|call| self.calls.get(&call));
+        call.is_some_and(|call| match &call.state {
+            CallState::Outgoing(invite) => invite.branch != key.branch,
+            CallState::Incoming(_) | CallState::Established | CallState::Ending(_) => true,
+        })
     }
 
     fn on_provisional(&mut self, handle: CallHandle, response: &Response, now: Instant) {
@@ -186,12 +206,23 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let CallState::Outgoing(invite) = &call.state else { return };
         let (timeout, cancelled) = (invite.cancel_timeout, invite.cancel != CancelState::NotRequested);
+        call.credentials.clone_from(&invite.call.credentials);
+        call.local_description.clone_from(&invite.call.offer);
         call.dialog = call.dialog.confirmed_by(response, flow);
         call.state = CallState::Established;
-        let ack = ack_success(&mut call.dialog, &mut self.tokens, &mut self.flows, &self.config.advertised);
+        call.note_allowed(response.headers());
+        call.session.agreed(session_timer::of_response(response.headers()), now);
+        let cseq = call.dialog.local_seq();
+        let context = RequestContext {
+            tokens: &mut self.tokens,
+            flows: &mut self.flows,
+            advertised: &self.config.advertised,
+        };
+        let ack = ack_success(&mut call.dialog, cseq, context);
         if let Some(dialog) = call.dialog.key() {
             self.dialogs.insert(dialog, handle);
         }
+        self.arm_session(handle);
         self.timers.clear(timeout);
         self.client_acknowledge(key, ack, now);
         if cancelled {
@@ -215,15 +246,19 @@ impl Endpoint {
         let full = self.clients.len() >= self.config.limits.max_client_transactions;
         let Some(first) = call.and_then(|call| self.calls.get(&call)).filter(|_| !full) else { return };
         let mut dialog = first.dialog.confirmed_by(response, flow);
-        let ack = ack_success(&mut dialog, &mut self.tokens, &mut self.flows, &self.config.advertised);
+        let context = RequestContext {
+            tokens: &mut self.tokens,
+            flows: &mut self.flows,
+            advertised: &self.config.advertised,
+        };
+        let ack = ack_success(&mut dialog, response.cseq().number, context);
         self.transmit(ack.flow, ack.payload, call, now);
-        let bye = dialog.request(
-            Method::Bye,
-            &mut self.tokens,
-            &mut self.flows,
-            &self.config.advertised,
-            Headers::default(),
-        );
+        let context = RequestContext {
+            tokens: &mut self.tokens,
+            flows: &mut self.flows,
+            advertised: &self.config.advertised,
+        };
+        let bye = dialog.request(RequestParts::bodiless(Method::Bye, Headers::default()), context);
         let bye_key = ClientKey { branch: bye.branch, method: ClientMethod::Bye };
         debug_assert_ne!(bye_key, *key);
         self.client_start(bye_key, bye.payload, bye.flow, None, now);
@@ -244,15 +279,22 @@ impl Endpoint {
         let remote_tag = response.to().tag().map(str::to_owned);
         let authorization = authorize(invite, response, &self.tokens.cnonce());
         let cancelled = invite.cancel != CancelState::NotRequested;
-        if authorization.is_some() {
+        // A 422 names a session interval that the callee accepts (RFC 4028 section 7.3).
+        let lengthened = !cancelled
+            && response.status() == StatusCode::SESSION_INTERVAL_TOO_SMALL
+            && invite.session_attempts < MAX_SESSION_ATTEMPTS
+            && call.session.lengthen(response.headers());
+        let repeated = authorization.is_some() || lengthened;
+        if repeated {
             invite.branch = self.tokens.branch();
-            invite.auth_attempts += 1;
+            invite.auth_attempts += u8::from(authorization.is_some());
+            invite.session_attempts += u8::from(lengthened);
             invite.provisional = false;
         }
         if let Some(flow) = self.client_flow(key) {
             self.client_acknowledge(key, SentAck { payload, flow, remote_tag }, now);
         }
-        if authorization.is_some() {
+        if repeated {
             return self.send_invite(handle, authorization, now);
         }
         let end = if cancelled {
@@ -265,11 +307,16 @@ impl Endpoint {
 
     /// Timer B or F: no final response arrived (sections 17.1.1.2 and 17.1.2.2).
     pub(super) fn on_client_timeout(&mut self, key: &ClientKey, now: Instant) {
+        let reinvite = self.is_reinvite(key);
         let Some(call) = self.client_end(key).and_then(|tx| tx.call) else { return };
         match key.method {
             ClientMethod::Bye => self.on_bye_done(call, false, now),
+            ClientMethod::Invite if reinvite => self.on_request_timeout(call, key, now),
             ClientMethod::Invite => self.fail_invite(call, DialogEnd::InviteTimeout, now),
             ClientMethod::Cancel => {}
+            ClientMethod::Update | ClientMethod::Info | ClientMethod::Options | ClientMethod::Refer => {
+                self.on_request_timeout(call, key, now);
+            }
         }
     }
 
@@ -306,13 +353,8 @@ fn authorize(invite: &OutgoingInvite, response: &Response, cnonce: &str) -> Opti
 }
 
 /// The ACK of a 2xx (section 13.2.2.4).
-fn ack_success(
-    dialog: &mut Dialog,
-    tokens: &mut Tokens,
-    flows: &mut FlowTable,
-    advertised: &AdvertisedAddresses,
-) -> SentAck {
-    let ack = dialog.request(Method::Ack, tokens, flows, advertised, Headers::default());
+fn ack_success(dialog: &mut Dialog, cseq: u32, context: RequestContext<'_>) -> SentAck {
+    let ack = dialog.request(RequestParts::ack(cseq), context);
     let remote_tag = dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned());
     SentAck { payload: ack.payload, flow: ack.flow, remote_tag }
 }

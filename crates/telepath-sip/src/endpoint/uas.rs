@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Endpoint;
-use super::call::{Call, CallState};
+use super::call::{Call, CallState, IncomingInvite};
 use super::dialog::{Dialog, DialogKey};
 use super::event::{
     CallHandle, DialogEnd, Event, IncomingCall, InviteRejection, ReInviteMethod, RetryAfter, WrongCallState,
@@ -16,6 +16,7 @@ use super::reject_reason::RejectReason;
 use super::response::{ALLOW, Rejection, rejection_status};
 use super::screen::{InviteScreen, InviteScreening};
 use super::server_transaction::{ServerId, ServerKey, ServerTransaction};
+use super::session_timer::SessionState;
 use crate::digest::Challenge;
 use crate::message::{Headers, KnownHeader, Method, Request, SdpBody, StatusCode, received_reason};
 
@@ -94,7 +95,7 @@ impl Endpoint {
                 let headers = self.capability_headers(&flow);
                 self.respond_stateless(&request, flow, StatusCode::OK, None, headers, now);
             }
-            ServedMethod::Bye | ServedMethod::Info | ServedMethod::Update => {
+            ServedMethod::Bye | ServedMethod::Info | ServedMethod::Update | ServedMethod::Notify => {
                 self.reject_unknown_dialog(flow, &request, now);
             }
         }
@@ -111,6 +112,10 @@ impl Endpoint {
         if let Err(rejection) = inspect_invite(&request, self.config.limits.max_invite_header_bytes) {
             return Err((Box::new(request), rejection));
         }
+        let session = match self.inspect_session_timer(&request) {
+            Ok(session) => session,
+            Err(rejection) => return Err((Box::new(request), rejection)),
+        };
         let trying_at_once = match screen.screen(&request, flow.remote) {
             InviteScreening::Admit => true,
             InviteScreening::AdmitUnauthenticated => false,
@@ -136,7 +141,11 @@ impl Endpoint {
         if let Some(key) = dialog.key() {
             self.dialogs.insert(key, handle);
         }
-        self.calls.insert(handle, Call::new(dialog, CallState::Incoming(id)));
+        let invite = IncomingInvite { transaction: id, cseq: request.cseq().number, session };
+        let intervals = SessionState::new(&self.config.session_intervals);
+        let mut call = Call::new(dialog, CallState::Incoming(invite), intervals);
+        call.note_allowed(request.headers());
+        self.calls.insert(handle, call);
         self.trace.belongs_to(handle);
         if trying_at_once {
             self.send_trying(id, now);
@@ -196,9 +205,9 @@ impl Endpoint {
         self.calls.get(&handle).map(|call| call.dialog.flow()).ok_or(WrongCallState(handle))
     }
 
-    fn incoming(&self, handle: CallHandle) -> Result<ServerId, WrongCallState> {
+    fn incoming(&self, handle: CallHandle) -> Result<IncomingInvite, WrongCallState> {
         match self.calls.get(&handle).map(|call| &call.state) {
-            Some(CallState::Incoming(id)) => Ok(*id),
+            Some(CallState::Incoming(invite)) => Ok(*invite),
             Some(CallState::Outgoing(_) | CallState::Established | CallState::Ending(_)) | None => {
                 Err(WrongCallState(handle))
             }
@@ -210,9 +219,9 @@ impl Endpoint {
     /// # Errors
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn ring(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
-        let id = self.incoming(call)?;
+        let invite = self.incoming(call)?;
         let headers = self.dialog_headers(&self.flow_of(call)?);
-        self.respond(id, StatusCode::RINGING, headers, None, now);
+        self.respond(invite.transaction, StatusCode::RINGING, headers, None, now);
         Ok(())
     }
 
@@ -221,13 +230,14 @@ impl Endpoint {
     /// # Errors
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn accept(&mut self, call: CallHandle, sdp: &SdpBody, now: Instant) -> Result<(), WrongCallState> {
-        let id = self.incoming(call)?;
-        let headers = self.dialog_headers(&self.flow_of(call)?);
-        let payload =
-            self.respond(id, StatusCode::OK, headers, Some(sdp), now).ok_or(WrongCallState(call))?;
+        let IncomingInvite { transaction: id, cseq, session } = self.incoming(call)?;
+        let mut headers = self.dialog_headers(&self.flow_of(call)?);
         let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
         found.state = CallState::Established;
-        let cseq = found.dialog.remote_seq.unwrap_or_default();
+        found.local_description = Some(sdp.clone());
+        self.agree_on_session(call, session, &mut headers, now);
+        let payload =
+            self.respond(id, StatusCode::OK, headers, Some(sdp), now).ok_or(WrongCallState(call))?;
         self.await_ack(call, id, cseq, payload, now);
         Ok(())
     }
@@ -289,7 +299,7 @@ impl Endpoint {
         end: DialogEnd,
         now: Instant,
     ) -> Result<(), WrongCallState> {
-        let id = self.incoming(call)?;
+        let id = self.incoming(call)?.transaction;
         let repeated = !once || self.servers.get(id).is_some_and(ServerTransaction::has_responded);
         self.respond(id, status, headers, None, now);
         if !repeated {

@@ -154,12 +154,14 @@ fn hex_value(byte: u8) -> Option<u8> {
     }
 }
 
+/// Whether the text is a decimal number of any size.
+pub(crate) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// Parses a decimal number; `None` if it has other characters than digits or is out of range.
 pub(crate) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    is_number(text).then(|| text.parse().ok()).flatten()
 }
 
 /// The `;name=value` parameters of a header or URI, in order.

@@ -113,6 +113,7 @@ statuses! {
     RINGING = 180, "Ringing";
     SESSION_PROGRESS = 183, "Session Progress";
     OK = 200, "OK";
+    ACCEPTED = 202, "Accepted";
     BAD_REQUEST = 400, "Bad Request";
     UNAUTHORIZED = 401, "Unauthorized";
     FORBIDDEN = 403, "Forbidden";
@@ -124,6 +125,8 @@ statuses! {
     UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported Media Type";
     UNSUPPORTED_URI_SCHEME = 416, "Unsupported URI Scheme";
     BAD_EXTENSION = 420, "Bad Extension";
+    SESSION_INTERVAL_TOO_SMALL = 422, "Session Interval Too Small";
+    BAD_INFO_PACKAGE = 469, "Bad Info Package";
     TEMPORARILY_UNAVAILABLE = 480, "Temporarily Unavailable";
     CALL_DOES_NOT_EXIST = 481, "Call/Transaction Does Not Exist";
     LOOP_DETECTED = 482, "Loop Detected";
@@ -131,6 +134,7 @@ statuses! {
     BUSY_HERE = 486, "Busy Here";
     REQUEST_TERMINATED = 487, "Request Terminated";
     NOT_ACCEPTABLE_HERE = 488, "Not Acceptable Here";
+    BAD_EVENT = 489, "Bad Event";
     REQUEST_PENDING = 491, "Request Pending";
     SERVER_INTERNAL_ERROR = 500, "Server Internal Error";
     NOT_IMPLEMENTED = 501, "Not Implemented";
@@ -204,6 +208,7 @@ macro_rules! headers {
 headers! {
     Accept "Accept" ""
     Allow "Allow" ""
+    AllowEvents "Allow-Events" "u"
     Authorization "Authorization" ""
     CallId "Call-ID" "i"
     Contact "Contact" "m"
@@ -213,19 +218,30 @@ headers! {
     ContentType "Content-Type" "c"
     CSeq "CSeq" ""
     Diversion "Diversion" ""
+    Event "Event" "o"
     Expires "Expires" ""
     From "From" "f"
+    InfoPackage "Info-Package" ""
     MaxForwards "Max-Forwards" ""
+    MinSe "Min-SE" ""
     PAssertedIdentity "P-Asserted-Identity" ""
     ProxyAuthenticate "Proxy-Authenticate" ""
     ProxyAuthorization "Proxy-Authorization" ""
+    RAck "RAck" ""
     Reason "Reason" ""
     RecordRoute "Record-Route" ""
+    RecvInfo "Recv-Info" ""
+    ReferSub "Refer-Sub" ""
+    ReferTo "Refer-To" "r"
+    ReferredBy "Referred-By" "b"
     Require "Require" ""
     RetryAfter "Retry-After" ""
     Route "Route" ""
+    RSeq "RSeq" ""
     Server "Server" ""
+    SessionExpires "Session-Expires" "x"
     Subject "Subject" "s"
+    SubscriptionState "Subscription-State" ""
     Supported "Supported" "k"
     To "To" "t"
     Unsupported "Unsupported" ""

@@ -1,7 +1,7 @@
 //! The message parser (RFC 3261 sections 7, 18.3 and 20). The result is a message, a malformed request that can be answered
 //! with 400 or 505, or a reason to drop the datagram.
 
-use super::lex::{is_token, number, trim};
+use super::lex::{is_number, is_token, number, trim};
 use super::{
     CSeq, HeaderName, Headers, KnownHeader, Message, Method, NameAddr, ParsedHeaders, Request, Response,
     SipCallId, StatusCode, Uri, Via, decode,
@@ -270,15 +270,11 @@ fn check_version(text: &str) -> Result<(), SyntaxError> {
     let digits = text.get(..4).filter(|p| p.eq_ignore_ascii_case("SIP/")).map(|_| &text[4..]);
     match digits {
         Some("2.0") => Ok(()),
-        Some(other) if other.split_once('.').is_some_and(|(a, b)| is_digits(a) && is_digits(b)) => {
+        Some(other) if other.split_once('.').is_some_and(|(a, b)| is_number(a) && is_number(b)) => {
             Err(SyntaxError::Version)
         }
         Some(_) | None => Err(SyntaxError::StartLine),
     }
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The value of a header that may appear only once.
@@ -338,7 +334,7 @@ fn addresses(headers: &Headers, name: KnownHeader) -> Result<Vec<NameAddr>, Synt
 fn check_unused_headers(headers: &Headers) -> Result<(), SyntaxError> {
     if let Some(value) = single(headers, KnownHeader::MaxForwards)? {
         let significant = value.trim_start_matches('0');
-        if !is_digits(value) || !(significant.is_empty() || number::<u8>(significant).is_some()) {
+        if !is_number(value) || !(significant.is_empty() || number::<u8>(significant).is_some()) {
             return Err(SyntaxError::Malformed(KnownHeader::MaxForwards));
         }
     }

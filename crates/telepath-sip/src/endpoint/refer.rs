@@ -1,0 +1,221 @@
+//! Blind transfer: our REFER (RFC 3515) and the NOTIFY requests that report its result as a status line
+//! (`message/sipfrag`, RFC 3420).
+
+use std::time::{Duration, Instant};
+
+use super::event::{CallHandle, Event};
+use super::flow::Flow;
+use super::reject_reason::RejectReason;
+use super::server_transaction::ServerId;
+use super::timer::TimerId;
+use super::{Deadline, Endpoint};
+use crate::message::{Headers, KnownHeader, Params, Request, StatusCode, Uri, number, trim};
+
+/// The event package of RFC 3515.
+const REFER_EVENT: &str = "refer";
+/// The body of its NOTIFY requests.
+const SIPFRAG: &str = "message/sipfrag";
+
+/// How long the result of a REFER is awaited: the target rings meanwhile.
+const MAX_RESULT_TIME: Duration = Duration::from_mins(3);
+
+/// A REFER to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferRequest {
+    /// Whom the peer should call instead.
+    pub target: Uri,
+    /// Whether Referred-By (RFC 3892) names us.
+    pub referred_by: bool,
+}
+
+impl ReferRequest {
+    /// Adds Refer-To and Referred-By; `local` is our URI in this dialog.
+    pub(super) fn add_to(&self, headers: &mut Headers, local: Option<Uri>) {
+        headers.push(KnownHeader::ReferTo, format!("<{}>", self.target));
+        if let Some(local) = local.filter(|_| self.referred_by) {
+            headers.push(KnownHeader::ReferredBy, format!("<{local}>"));
+        }
+    }
+}
+
+/// The progress of a REFER. Every REFER ends with exactly one progress that is final, or with the end of its call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferProgress {
+    /// The peer accepted the REFER and will report its result.
+    Accepted,
+    /// The peer has received a provisional response from the target.
+    Trying(StatusCode),
+    /// Final: the target accepted the call.
+    Succeeded,
+    /// Final: the peer accepted the REFER but will not report its result (`Refer-Sub: false`, RFC 4488).
+    Unreported,
+    /// Final: the peer refused the REFER.
+    Refused {
+        /// The status of its response.
+        status: StatusCode,
+        /// The reason phrase as received.
+        phrase: String,
+    },
+    /// Final: the peer could not reach the target.
+    Failed {
+        /// The target's response.
+        status: StatusCode,
+        /// The reason phrase as received.
+        phrase: String,
+    },
+    /// Final: the peer ended the subscription without a result, or reported nothing for too long.
+    NoResult,
+}
+
+impl ReferProgress {
+    /// Whether nothing further follows.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Accepted | Self::Trying(_) => false,
+            Self::Succeeded
+            | Self::Unreported
+            | Self::Refused { .. }
+            | Self::Failed { .. }
+            | Self::NoResult => true,
+        }
+    }
+}
+
+/// A REFER of ours that has no result yet.
+pub(super) struct Referral {
+    /// The `CSeq` number of the latest REFER: the id of the subscription.
+    cseq: u32,
+    timeout: TimerId,
+}
+
+/// What happened to a REFER.
+pub(super) enum ReferStep<'a> {
+    /// A 2xx with these headers arrived.
+    Accepted(&'a Headers),
+    Refused(StatusCode, &'a str),
+    Notified(Notification),
+    TimedOut,
+}
+
+/// What a NOTIFY says.
+pub(super) struct Notification {
+    status: Option<(StatusCode, String)>,
+    terminated: bool,
+}
+
+impl Notification {
+    fn of(notify: &Request) -> Self {
+        let state = notify.headers().first(KnownHeader::SubscriptionState).unwrap_or_default();
+        let state = trim(state.split(';').next().unwrap_or_default());
+        let sipfrag = notify.content_type().is_some_and(|content_type| content_type == SIPFRAG);
+        let status = sipfrag.then(|| status_line(notify.body())).flatten();
+        Self { status, terminated: state.eq_ignore_ascii_case("terminated") }
+    }
+}
+
+/// The status line with which a `message/sipfrag` body begins.
+fn status_line(body: &[u8]) -> Option<(StatusCode, String)> {
+    let line = body.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    let rest = line.strip_prefix("SIP/2.0 ")?;
+    let (code, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
+    let status = number(code.trim_end_matches('\r')).and_then(StatusCode::new)?;
+    Some((status, phrase.chars().filter(|c| !c.is_control()).take(MAX_PHRASE).collect()))
+}
+
+/// The longest reason phrase that is reported, in characters.
+const MAX_PHRASE: usize = 128;
+
+/// The parameter `id` of the Event header of a NOTIFY; `None` if it is about another event package.
+fn refer_event(headers: &Headers) -> Option<Option<String>> {
+    let text = headers.first(KnownHeader::Event)?;
+    let at = text.find(';').unwrap_or(text.len());
+    let id = Params::parse_header(&text[at..])?.value("id").map(str::to_owned);
+    trim(&text[..at]).eq_ignore_ascii_case(REFER_EVENT).then_some(id)
+}
+
+impl Endpoint {
+    /// Notes a REFER, which may be a repetition with credentials.
+    pub(super) fn on_refer_sent(&mut self, handle: CallHandle, cseq: u32, now: Instant) {
+        let Some(call) = self.calls.get_mut(&handle) else { return };
+        match &mut call.referral {
+            Some(referral) => referral.cseq = cseq,
+            None => {
+                let timeout = self.timers.set(now + MAX_RESULT_TIME, Deadline::ReferTimeout(handle));
+                call.referral = Some(Referral { cseq, timeout });
+            }
+        }
+    }
+
+    /// A NOTIFY within a dialog: it must belong to our REFER (RFC 3515 section 2.4.4). It may arrive before the response to
+    /// the REFER.
+    pub(super) fn receive_notify(
+        &mut self,
+        handle: CallHandle,
+        id: ServerId,
+        flow: Flow,
+        notify: &Request,
+        now: Instant,
+    ) {
+        let Some(event_id) = refer_event(notify.headers()) else {
+            let mut headers = self.reason_headers(RejectReason::UnknownSubscription, &flow);
+            headers.push(KnownHeader::AllowEvents, REFER_EVENT.to_owned());
+            let status = StatusCode::BAD_EVENT;
+            self.respond(id, status, headers, None, now);
+            return self.report_rejection(RejectReason::UnknownSubscription, &flow, Some(status));
+        };
+        let referral = self.calls.get(&handle).and_then(|call| call.referral.as_ref());
+        let named = |referral: &&Referral| {
+            event_id.as_deref().is_none_or(|id| number::<u32>(id) == Some(referral.cseq))
+        };
+        if referral.filter(named).is_none() {
+            let headers = self.reason_headers(RejectReason::UnknownSubscription, &flow);
+            let status = StatusCode::CALL_DOES_NOT_EXIST;
+            self.respond(id, status, headers, None, now);
+            return self.report_rejection(RejectReason::UnknownSubscription, &flow, Some(status));
+        }
+        self.respond(id, StatusCode::OK, Headers::default(), None, now);
+        self.on_refer_step(handle, ReferStep::Notified(Notification::of(notify)));
+    }
+
+    /// Advances the REFER of a call and reports its progress. Does nothing once the result is known: a NOTIFY may overtake
+    /// the response to the REFER.
+    pub(super) fn on_refer_step(&mut self, handle: CallHandle, step: ReferStep<'_>) {
+        if self.calls.get(&handle).is_none_or(|call| call.referral.is_none()) {
+            return;
+        }
+        let progress = match step {
+            ReferStep::Accepted(headers) => {
+                let unreported = headers
+                    .first(KnownHeader::ReferSub)
+                    .and_then(|value| value.split(';').next())
+                    .is_some_and(|value| trim(value).eq_ignore_ascii_case("false"));
+                if unreported { ReferProgress::Unreported } else { ReferProgress::Accepted }
+            }
+            ReferStep::Refused(status, phrase) => {
+                let phrase = phrase.chars().take(MAX_PHRASE).collect();
+                ReferProgress::Refused { status, phrase }
+            }
+            ReferStep::Notified(Notification { status, terminated }) => match status {
+                Some((status, _)) if status.is_success() => ReferProgress::Succeeded,
+                Some((status, phrase)) if !status.is_provisional() => {
+                    ReferProgress::Failed { status, phrase }
+                }
+                Some(_) | None if terminated => ReferProgress::NoResult,
+                Some((status, _)) => ReferProgress::Trying(status),
+                None => return,
+            },
+            ReferStep::TimedOut => ReferProgress::NoResult,
+        };
+        if progress.is_final() {
+            self.end_referral(handle);
+        }
+        self.report(Event::Refer { call: handle, progress });
+    }
+
+    pub(super) fn end_referral(&mut self, handle: CallHandle) {
+        if let Some(referral) = self.calls.get_mut(&handle).and_then(|call| call.referral.take()) {
+            self.timers.clear(Some(referral.timeout));
+        }
+    }
+}
