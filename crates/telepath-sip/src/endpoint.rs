@@ -3,6 +3,7 @@
 
 mod ack;
 mod call;
+mod client_in_dialog;
 mod client_transaction;
 mod config;
 mod dialog;
@@ -18,6 +19,7 @@ mod method_class;
 mod received_invite;
 mod refer;
 mod reject_reason;
+mod reliable_provisional;
 mod response;
 mod screen;
 mod server_transaction;
@@ -112,6 +114,10 @@ enum Deadline {
     SuccessRetransmit(CallHandle),
     /// No ACK for our 2xx arrived (section 13.3.1.4).
     AckTimeout(CallHandle),
+    /// Our reliable provisional response has no PRACK yet (RFC 3262 section 3).
+    ProvisionalRetransmit(CallHandle),
+    /// No PRACK arrived (RFC 3262 section 3).
+    PrackTimeout(CallHandle),
     /// A request that collided with one of the peer is sent again (section 14.1).
     RequestRepeat(CallHandle),
     /// Our part to refresh the session (RFC 4028 section 7.2).
@@ -212,6 +218,8 @@ impl Endpoint {
                 Deadline::ClientEnd(key) => drop(self.client_end(&key)),
                 Deadline::SuccessRetransmit(call) => self.retransmit_success(call, now),
                 Deadline::AckTimeout(call) => self.on_ack_timeout(call, now),
+                Deadline::ProvisionalRetransmit(call) => self.retransmit_provisional(call, now),
+                Deadline::PrackTimeout(call) => self.on_prack_timeout(call, now),
                 Deadline::RequestRepeat(call) => self.repeat_request(call, now),
                 Deadline::SessionRefresh(call) => self.refresh_session(call, now),
                 Deadline::SessionExpiry(call) => self.on_session_expired(call, now),

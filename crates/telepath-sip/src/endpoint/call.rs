@@ -9,6 +9,7 @@ use super::dialog_request::{BackedOffRequest, PendingRequest};
 use super::event::{DialogEnd, OutgoingCall, ReInviteMethod};
 use super::flow::{Flow, ResponseRoute};
 use super::refer::Referral;
+use super::reliable_provisional::{EarlyDialog, ReliableProvisional};
 use super::server_transaction::ServerId;
 use super::session_refresh::SessionDeadlines;
 use super::session_timer::{SessionState, SessionTimerRequest};
@@ -41,6 +42,7 @@ pub(super) struct Call {
     pub(super) requests: Vec<PendingRequest>,
     pub(super) backed_off: Option<BackedOffRequest>,
     pub(super) referral: Option<Referral>,
+    pub(super) reliable: Option<ReliableProvisional>,
 }
 
 pub(super) enum CallState {
@@ -59,6 +61,9 @@ pub(super) struct IncomingInvite {
     pub(super) transaction: ServerId,
     pub(super) cseq: u32,
     pub(super) session: SessionTimerRequest,
+    pub(super) has_offer: bool,
+    /// Whether it requires reliable provisional responses (RFC 3262).
+    pub(super) requires_reliable: bool,
 }
 
 /// Our INVITE, while it has no final response.
@@ -77,6 +82,8 @@ pub(super) struct OutgoingInvite {
     pub(super) provisional: bool,
     pub(super) cancel: CancelState,
     pub(super) cancel_timeout: Option<TimerId>,
+    /// The dialogs of reliable provisional responses.
+    pub(super) early: Vec<EarlyDialog>,
 }
 
 impl OutgoingInvite {
@@ -91,6 +98,7 @@ impl OutgoingInvite {
             provisional: false,
             cancel: CancelState::NotRequested,
             cancel_timeout: None,
+            early: Vec::new(),
         }
     }
 }
@@ -142,6 +150,7 @@ impl Call {
             requests: Vec::new(),
             backed_off: None,
             referral: None,
+            reliable: None,
         }
     }
 

@@ -137,13 +137,13 @@ impl Endpoint {
     /// Sends a request within a dialog and starts its transaction.
     pub(super) fn client_start_in_dialog(
         &mut self,
-        key: ClientKey,
+        key: &ClientKey,
         request: OutgoingRequest,
         call: Option<CallHandle>,
         now: Instant,
     ) {
         self.client_start(key.clone(), request.payload, request.flow, call, now);
-        if let Some(tx) = self.clients.get_mut(&key) {
+        if let Some(tx) = self.clients.get_mut(key) {
             tx.failure_ack = request.failure_ack;
         }
     }

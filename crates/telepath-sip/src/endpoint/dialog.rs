@@ -191,6 +191,13 @@ impl Dialog {
         }
     }
 
+    /// Continues the `CSeq` numbers of the early dialog that became this one (section 12.1).
+    pub(super) fn continue_from<'a>(&mut self, mut early: impl Iterator<Item = &'a Self>) {
+        if let Some(early) = early.find(|early| early.remote_tag == self.remote_tag) {
+            self.local_seq = early.local_seq;
+        }
+    }
+
     pub(super) fn key(&self) -> Option<DialogKey> {
         Some(DialogKey {
             call_id: self.call_id.clone(),
@@ -300,7 +307,7 @@ impl Dialog {
     pub(super) fn request(
         &mut self,
         parts: RequestParts<'_>,
-        context: RequestContext<'_>,
+        context: &mut RequestContext<'_>,
     ) -> OutgoingRequest {
         let RequestParts { method, acknowledged, headers, body } = parts;
         let cseq = match acknowledged {

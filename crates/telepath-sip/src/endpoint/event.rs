@@ -178,6 +178,8 @@ pub enum DialogEnd {
     /// The peer answered a request within the dialog with 481 or 408, or not at all, so we sent BYE (RFC 3261
     /// section 12.2.1.2).
     PeerLost,
+    /// No PRACK for our reliable provisional response arrived within 64*T1, so we rejected the INVITE (RFC 3262 section 3).
+    PrackTimeout,
     /// The session was not refreshed in time, so we sent BYE (RFC 4028 section 10).
     SessionExpired,
     /// No ACK for our 2xx arrived within 64*T1, so we sent BYE (RFC 3261 section 13.3.1.4).

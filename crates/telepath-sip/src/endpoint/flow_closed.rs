@@ -27,7 +27,7 @@ impl Endpoint {
                     Some(call),
                 ) => self.on_request_lost(call, &key, now),
                 (ClientMethod::Bye, Some(call)) => self.on_bye_lost(call, flow, now),
-                (ClientMethod::Cancel, Some(_)) | (_, None) => {}
+                (ClientMethod::Cancel | ClientMethod::Prack, Some(_)) | (_, None) => {}
             }
         }
     }

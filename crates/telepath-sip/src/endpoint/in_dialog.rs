@@ -64,6 +64,7 @@ impl Endpoint {
                 self.receive_reinvite(handle, id, ReInviteMethod::Update, flow, request, now);
             }
             ServedMethod::Info => self.receive_info(handle, id, flow, request, now),
+            ServedMethod::Prack => self.receive_prack(handle, id, flow, request, now),
             ServedMethod::Notify => self.receive_notify(handle, id, flow, request, now),
             ServedMethod::Options => {
                 let headers = self.capability_headers(&flow);
@@ -90,7 +91,13 @@ impl Endpoint {
         now: Instant,
     ) {
         let content_type = request.content_type().unwrap_or_default();
-        if request.body().is_empty() {
+        if request.headers().first(KnownHeader::InfoPackage).is_some() {
+            // We are willing to receive no package (RFC 6086 section 4.2.2). DTMF comes without one.
+            let status = StatusCode::BAD_INFO_PACKAGE;
+            let rejection = Rejection::new(RejectReason::UnknownInfoPackage, status)
+                .with_header(KnownHeader::RecvInfo, String::new());
+            self.respond_rejection(id, rejection, &flow, now);
+        } else if request.body().is_empty() {
             self.respond(id, StatusCode::OK, Headers::default(), None, now);
         } else if DTMF_TYPES.contains(&content_type.as_str()) {
             let signal = dtmf_info::parse(&content_type, request.body());
@@ -137,9 +144,7 @@ impl Endpoint {
             // Our own offer has no answer yet (section 14.2, RFC 3311 section 5.2).
             self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), flow, now);
         } else if !idle {
-            // An offer is already outstanding (section 14.2, RFC 3311 section 5.2).
-            let headers = retry_after(GLARE_RETRY_AFTER);
-            self.reject_glare(id, StatusCode::SERVER_INTERNAL_ERROR, headers, flow, now);
+            self.reject_outstanding_offer(id, flow, now);
         } else if call.unacked.is_some() {
             self.reject_glare(id, StatusCode::REQUEST_PENDING, Headers::default(), flow, now);
         } else {
@@ -151,6 +156,12 @@ impl Endpoint {
             }
             self.report(Event::ReInvite { call: handle, method, offer });
         }
+    }
+
+    /// Rejects an offer of the peer while another one of it has no answer (section 14.2, RFC 3311 section 5.2).
+    pub(super) fn reject_outstanding_offer(&mut self, id: ServerId, flow: Flow, now: Instant) {
+        let headers = retry_after(GLARE_RETRY_AFTER);
+        self.reject_glare(id, StatusCode::SERVER_INTERNAL_ERROR, headers, flow, now);
     }
 
     /// Rejects a re-INVITE that collides with another offer ("glare").

@@ -83,7 +83,11 @@ fn inspect_uri(uri: &Uri) -> Result<(), Rejection> {
 fn inspect_content(request: &Request, method: ServedMethod) -> Result<(), Rejection> {
     match method {
         ServedMethod::Invite | ServedMethod::Update => {}
-        ServedMethod::Bye | ServedMethod::Options | ServedMethod::Info | ServedMethod::Notify => {
+        ServedMethod::Bye
+        | ServedMethod::Options
+        | ServedMethod::Info
+        | ServedMethod::Prack
+        | ServedMethod::Notify => {
             return Ok(());
         }
     }

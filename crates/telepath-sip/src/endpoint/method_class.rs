@@ -27,6 +27,7 @@ pub(super) enum ServedMethod {
     Info,
     Update,
     Notify,
+    Prack,
 }
 
 impl MethodClass {
@@ -39,13 +40,11 @@ impl MethodClass {
             Method::Options => Self::Served(ServedMethod::Options),
             Method::Info => Self::Served(ServedMethod::Info),
             Method::Update => Self::Served(ServedMethod::Update),
+            Method::Prack => Self::Served(ServedMethod::Prack),
             Method::Notify => Self::Served(ServedMethod::Notify),
-            Method::Register
-            | Method::Prack
-            | Method::Refer
-            | Method::Subscribe
-            | Method::Message
-            | Method::Publish => Self::NotAllowed,
+            Method::Register | Method::Refer | Method::Subscribe | Method::Message | Method::Publish => {
+                Self::NotAllowed
+            }
             Method::Other(_) => Self::Unknown,
         }
     }
@@ -61,11 +60,20 @@ pub(super) enum ClientMethod {
     Info,
     Options,
     Refer,
+    Prack,
 }
 
 impl ClientMethod {
-    const ALL: [Self; 7] =
-        [Self::Invite, Self::Cancel, Self::Bye, Self::Update, Self::Info, Self::Options, Self::Refer];
+    const ALL: [Self; 8] = [
+        Self::Invite,
+        Self::Cancel,
+        Self::Bye,
+        Self::Update,
+        Self::Info,
+        Self::Options,
+        Self::Refer,
+        Self::Prack,
+    ];
 
     /// The client transaction method that a response names in its `CSeq`; `None` if we never send such a request.
     pub(super) fn of(method: &Method) -> Option<Self> {
@@ -81,6 +89,7 @@ impl ClientMethod {
             Self::Info => Method::Info,
             Self::Options => Method::Options,
             Self::Refer => Method::Refer,
+            Self::Prack => Method::Prack,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::event::{CallHandle, Event};
 use super::flow::Flow;
 use super::reject_reason::RejectReason;
+use super::response::Rejection;
 use super::server_transaction::ServerId;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
@@ -126,24 +127,35 @@ fn status_line(body: &[u8]) -> Option<(StatusCode, String)> {
 /// The longest reason phrase that is reported, in characters.
 const MAX_PHRASE: usize = 128;
 
-/// The parameter `id` of the Event header of a NOTIFY; `None` if it is about another event package.
-fn refer_event(headers: &Headers) -> Option<Option<String>> {
-    let text = headers.first(KnownHeader::Event)?;
-    let at = text.find(';').unwrap_or(text.len());
-    let id = Params::parse_header(&text[at..])?.value("id").map(str::to_owned);
-    trim(&text[..at]).eq_ignore_ascii_case(REFER_EVENT).then_some(id)
+/// Which subscription a NOTIFY belongs to, by its Event header.
+enum NotifiedEvent {
+    /// The event package of RFC 3515, with the parameter `id`.
+    Refer(Option<String>),
+    OtherPackage,
+}
+
+impl NotifiedEvent {
+    fn of(headers: &Headers) -> Self {
+        let text = headers.first(KnownHeader::Event).unwrap_or_default();
+        let at = text.find(';').unwrap_or(text.len());
+        match Params::parse_header(&text[at..]) {
+            Some(params) if trim(&text[..at]).eq_ignore_ascii_case(REFER_EVENT) => {
+                Self::Refer(params.value("id").map(str::to_owned))
+            }
+            Some(_) | None => Self::OtherPackage,
+        }
+    }
 }
 
 impl Endpoint {
     /// Notes a REFER, which may be a repetition with credentials.
     pub(super) fn on_refer_sent(&mut self, handle: CallHandle, cseq: u32, now: Instant) {
         let Some(call) = self.calls.get_mut(&handle) else { return };
-        match &mut call.referral {
-            Some(referral) => referral.cseq = cseq,
-            None => {
-                let timeout = self.timers.set(now + MAX_RESULT_TIME, Deadline::ReferTimeout(handle));
-                call.referral = Some(Referral { cseq, timeout });
-            }
+        if let Some(referral) = &mut call.referral {
+            referral.cseq = cseq;
+        } else {
+            let timeout = self.timers.set(now + MAX_RESULT_TIME, Deadline::ReferTimeout(handle));
+            call.referral = Some(Referral { cseq, timeout });
         }
     }
 
@@ -157,25 +169,22 @@ impl Endpoint {
         notify: &Request,
         now: Instant,
     ) {
-        let Some(event_id) = refer_event(notify.headers()) else {
-            let mut headers = self.reason_headers(RejectReason::UnknownSubscription, &flow);
-            headers.push(KnownHeader::AllowEvents, REFER_EVENT.to_owned());
-            let status = StatusCode::BAD_EVENT;
-            self.respond(id, status, headers, None, now);
-            return self.report_rejection(RejectReason::UnknownSubscription, &flow, Some(status));
-        };
         let referral = self.calls.get(&handle).and_then(|call| call.referral.as_ref());
-        let named = |referral: &&Referral| {
-            event_id.as_deref().is_none_or(|id| number::<u32>(id) == Some(referral.cseq))
+        let rejection = match NotifiedEvent::of(notify.headers()) {
+            NotifiedEvent::OtherPackage => {
+                Rejection::new(RejectReason::UnknownSubscription, StatusCode::BAD_EVENT)
+                    .with_header(KnownHeader::AllowEvents, REFER_EVENT)
+            }
+            NotifiedEvent::Refer(event_id) => {
+                let named = |cseq| event_id.as_deref().is_none_or(|id| number::<u32>(id) == Some(cseq));
+                if referral.is_some_and(|referral| named(referral.cseq)) {
+                    self.respond(id, StatusCode::OK, Headers::default(), None, now);
+                    return self.on_refer_step(handle, ReferStep::Notified(Notification::of(notify)));
+                }
+                Rejection::new(RejectReason::UnknownSubscription, StatusCode::CALL_DOES_NOT_EXIST)
+            }
         };
-        if referral.filter(named).is_none() {
-            let headers = self.reason_headers(RejectReason::UnknownSubscription, &flow);
-            let status = StatusCode::CALL_DOES_NOT_EXIST;
-            self.respond(id, status, headers, None, now);
-            return self.report_rejection(RejectReason::UnknownSubscription, &flow, Some(status));
-        }
-        self.respond(id, StatusCode::OK, Headers::default(), None, now);
-        self.on_refer_step(handle, ReferStep::Notified(Notification::of(notify)));
+        self.respond_rejection(id, rejection, &flow, now);
     }
 
     /// Advances the REFER of a call and reports its progress. Does nothing once the result is known: a NOTIFY may overtake

@@ -15,9 +15,9 @@ use crate::message::{
 };
 
 /// The value of Allow: the methods of the classes `Ack`, `Cancel` and `Served` in [`super::method_class`].
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY";
 /// The value of Supported: the extensions that [`super::inspection`] accepts in Require.
-pub(super) const SUPPORTED: &str = "timer";
+pub(super) const SUPPORTED: &str = "timer, 100rel";
 /// The only accepted body type.
 pub(super) const ACCEPT: &str = "application/sdp";
 /// The value of Accept: session descriptions, also within a multipart body (RFC 5621 section 3).
@@ -69,10 +69,15 @@ impl Endpoint {
 
     /// Contact, Allow and Supported, for messages to a peer that create or keep a dialog.
     pub(super) fn dialog_headers(&self, flow: &Flow) -> Headers {
+        self.dialog_headers_with(flow, SUPPORTED)
+    }
+
+    /// The same with another value of Supported.
+    pub(super) fn dialog_headers_with(&self, flow: &Flow, supported: &str) -> Headers {
         let mut headers = Headers::default();
         headers.push(KnownHeader::Contact, self.contact(flow));
         headers.push(KnownHeader::Allow, ALLOW.to_owned());
-        headers.push(KnownHeader::Supported, SUPPORTED.to_owned());
+        headers.push(KnownHeader::Supported, supported.to_owned());
         headers
     }
 

@@ -251,7 +251,7 @@ impl SessionState {
     /// When the session is given up unless it is refreshed before (section 10).
     pub(super) fn expires_at(&self) -> Option<Instant> {
         let interval = self.timer?.interval;
-        Some(self.refreshed_at? + (interval - MAX_MARGIN.min(interval / 3)))
+        Some(self.refreshed_at? + interval.saturating_sub(MAX_MARGIN.min(interval / 3)))
     }
 }
 
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!((state.refresh_at(), state.expires_at()), (None, None));
         let timer = |seconds, refresher| SessionTimer { interval: Duration::from_secs(seconds), refresher };
         state.agreed(Some(timer(1_800, Refresher::Us)), now);
-        assert_eq!(state.refresh_at(), Some(now + Duration::from_secs(900)));
+        assert_eq!(state.refresh_at(), Some(now + Duration::from_mins(15)));
         assert_eq!(state.expires_at(), Some(now + Duration::from_secs(1_768)));
         state.agreed(Some(timer(90, Refresher::Peer)), now);
         assert_eq!(state.refresh_at(), None);
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_422_lengthens_the_interval_of_the_next_request() {
-        let preferred = Some(Duration::from_secs(120));
+        let preferred = Some(Duration::from_mins(2));
         let mut state = SessionState::new(&SessionIntervals { preferred, ..SessionIntervals::default() });
         let written = |state: &SessionState| {
             let mut headers = Headers::default();

@@ -67,12 +67,12 @@ impl Endpoint {
         if let Some(reason) = call.bye_reason {
             headers.push(KnownHeader::Reason, reason.to_string());
         }
-        let context = RequestContext {
+        let mut context = RequestContext {
             tokens: &mut self.tokens,
             flows: &mut self.flows,
             advertised: &self.config.advertised,
         };
-        let bye = call.dialog.request(RequestParts::bodiless(Method::Bye, headers), context);
+        let bye = call.dialog.request(RequestParts::bodiless(Method::Bye, headers), &mut context);
         let last = call.dialog.flow();
         call.state = CallState::Ending(end);
         self.end_client_requests(handle);
@@ -100,6 +100,7 @@ impl Endpoint {
             | DialogEnd::RejectedByUs(_)
             | DialogEnd::Challenged
             | DialogEnd::PeerLost
+            | DialogEnd::PrackTimeout
             | DialogEnd::SessionExpired
             | DialogEnd::AckTimeout
             | DialogEnd::RejectedByPeer { .. }
@@ -112,6 +113,7 @@ impl Endpoint {
     /// Ends what our requests within the dialog wait for. Their transactions go on by themselves.
     fn end_client_requests(&mut self, handle: CallHandle) {
         self.disarm_session(handle);
+        self.end_provisional(handle);
         self.end_referral(handle);
         if let Some(backed_off) = self.calls.get_mut(&handle).and_then(|call| call.backed_off.take()) {
             self.timers.clear(Some(backed_off.timer));

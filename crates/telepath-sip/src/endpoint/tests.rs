@@ -1,6 +1,7 @@
 //! The endpoint in virtual time: `pair` connects two endpoints by a simulated network, `harness` feeds one endpoint with
 //! single messages.
 
+mod client_in_dialog;
 mod connections;
 mod harness;
 mod hostile_dialogs;
@@ -9,6 +10,9 @@ mod network;
 mod next_hop;
 mod pair;
 mod reasons;
+mod refer;
 mod rejections;
+mod reliable_provisional;
+mod session_timers;
 mod torture;
 mod unauthenticated;

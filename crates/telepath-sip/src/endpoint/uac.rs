@@ -14,8 +14,9 @@ use super::event::{CallHandle, DialogEnd, EndpointFull, Event, OutgoingCall, Wro
 use super::flow::{Flow, NextHop};
 use super::method_class::ClientMethod;
 use super::reject_reason::RejectReason;
-use super::response::ACCEPT;
-use super::session_timer::{self, SessionState};
+use super::reliable_provisional::EarlyDialog;
+use super::response::{ACCEPT, SUPPORTED};
+use super::session_timer::{self, SessionState, TIMER};
 use super::{Deadline, Endpoint};
 use crate::digest::{AuthorizationValue, answer_challenge};
 use crate::message::{Headers, KnownHeader, Method, RequestWriter, Response, StatusCode, Uri, Via};
@@ -60,11 +61,14 @@ impl Endpoint {
     }
 
     fn send_invite(&mut self, handle: CallHandle, authorization: Option<AuthorizationValue>, now: Instant) {
-        let Some(call) = self.calls.get(&handle) else { return };
-        let CallState::Outgoing(invite) = &call.state else { return };
+        let Some(CallState::Outgoing(invite)) = self.calls.get(&handle).map(|call| &call.state) else {
+            return;
+        };
+        // A reliable provisional response would contain the offer that we do not make.
+        let supported = if invite.call.offer.is_some() { SUPPORTED } else { TIMER };
         // The connection may have been closed after a challenge.
         let flow = self.flow_to(invite.call.next_hop.clone());
-        let mut headers = self.dialog_headers(&flow);
+        let mut headers = self.dialog_headers_with(&flow, supported);
         let Some(call) = self.calls.get(&handle) else { return };
         headers.push(KnownHeader::UserAgent, self.config.product.as_str().to_owned());
         headers.push(KnownHeader::Accept, ACCEPT.to_owned());
@@ -163,11 +167,14 @@ impl Endpoint {
             ClientMethod::Invite if self.is_reinvite(key) => {
                 self.on_request_response(key, call, response, flow, now);
             }
-            ClientMethod::Invite if status.is_provisional() => self.on_provisional(call, response, now),
+            ClientMethod::Invite if status.is_provisional() => self.on_provisional(call, response, flow, now),
             ClientMethod::Invite if status.is_success() => self.on_success(key, call, response, flow, now),
             ClientMethod::Invite => self.on_failure(key, call, response, now),
             ClientMethod::Bye if !status.is_provisional() => self.on_bye_done(call, true, now),
-            ClientMethod::Bye | ClientMethod::Cancel => {}
+            ClientMethod::Prack if !status.is_provisional() => {
+                self.on_prack_response(key, call, response, now);
+            }
+            ClientMethod::Bye | ClientMethod::Cancel | ClientMethod::Prack => {}
             ClientMethod::Update | ClientMethod::Info | ClientMethod::Options | ClientMethod::Refer => {
                 self.on_request_response(key, call, response, flow, now);
             }
@@ -183,13 +190,15 @@ impl Endpoint {
         })
     }
 
-    fn on_provisional(&mut self, handle: CallHandle, response: &Response, now: Instant) {
+    fn on_provisional(&mut self, handle: CallHandle, response: &Response, flow: Flow, now: Instant) {
         let Some(call) = self.calls.get_mut(&handle) else { return };
         let CallState::Outgoing(invite) = &mut call.state else { return };
         invite.provisional = true;
-        if invite.cancel == CancelState::Requested {
+        let requested = invite.cancel == CancelState::Requested;
+        let new = self.acknowledge_provisional(handle, response, flow, now);
+        if requested {
             self.send_cancel(handle, now);
-        } else if response.status() != StatusCode::TRYING {
+        } else if new && response.status() != StatusCode::TRYING {
             let early = response.session_description();
             self.report(Event::Ringing { call: handle, status: response.status(), early });
         }
@@ -208,17 +217,19 @@ impl Endpoint {
         let (timeout, cancelled) = (invite.cancel_timeout, invite.cancel != CancelState::NotRequested);
         call.credentials.clone_from(&invite.call.credentials);
         call.local_description.clone_from(&invite.call.offer);
-        call.dialog = call.dialog.confirmed_by(response, flow);
+        let cseq = call.dialog.local_seq();
+        let mut dialog = call.dialog.confirmed_by(response, flow);
+        dialog.continue_from(invite.early.iter().map(EarlyDialog::dialog));
+        call.dialog = dialog;
         call.state = CallState::Established;
         call.note_allowed(response.headers());
         call.session.agreed(session_timer::of_response(response.headers()), now);
-        let cseq = call.dialog.local_seq();
-        let context = RequestContext {
+        let mut context = RequestContext {
             tokens: &mut self.tokens,
             flows: &mut self.flows,
             advertised: &self.config.advertised,
         };
-        let ack = ack_success(&mut call.dialog, cseq, context);
+        let ack = ack_success(&mut call.dialog, cseq, &mut context);
         if let Some(dialog) = call.dialog.key() {
             self.dialogs.insert(dialog, handle);
         }
@@ -246,19 +257,19 @@ impl Endpoint {
         let full = self.clients.len() >= self.config.limits.max_client_transactions;
         let Some(first) = call.and_then(|call| self.calls.get(&call)).filter(|_| !full) else { return };
         let mut dialog = first.dialog.confirmed_by(response, flow);
-        let context = RequestContext {
+        let mut context = RequestContext {
             tokens: &mut self.tokens,
             flows: &mut self.flows,
             advertised: &self.config.advertised,
         };
-        let ack = ack_success(&mut dialog, response.cseq().number, context);
+        let ack = ack_success(&mut dialog, response.cseq().number, &mut context);
         self.transmit(ack.flow, ack.payload, call, now);
-        let context = RequestContext {
+        let mut context = RequestContext {
             tokens: &mut self.tokens,
             flows: &mut self.flows,
             advertised: &self.config.advertised,
         };
-        let bye = dialog.request(RequestParts::bodiless(Method::Bye, Headers::default()), context);
+        let bye = dialog.request(RequestParts::bodiless(Method::Bye, Headers::default()), &mut context);
         let bye_key = ClientKey { branch: bye.branch, method: ClientMethod::Bye };
         debug_assert_ne!(bye_key, *key);
         self.client_start(bye_key, bye.payload, bye.flow, None, now);
@@ -313,7 +324,7 @@ impl Endpoint {
             ClientMethod::Bye => self.on_bye_done(call, false, now),
             ClientMethod::Invite if reinvite => self.on_request_timeout(call, key, now),
             ClientMethod::Invite => self.fail_invite(call, DialogEnd::InviteTimeout, now),
-            ClientMethod::Cancel => {}
+            ClientMethod::Cancel | ClientMethod::Prack => {}
             ClientMethod::Update | ClientMethod::Info | ClientMethod::Options | ClientMethod::Refer => {
                 self.on_request_timeout(call, key, now);
             }
@@ -353,7 +364,7 @@ fn authorize(invite: &OutgoingInvite, response: &Response, cnonce: &str) -> Opti
 }
 
 /// The ACK of a 2xx (section 13.2.2.4).
-fn ack_success(dialog: &mut Dialog, cseq: u32, context: RequestContext<'_>) -> SentAck {
+fn ack_success(dialog: &mut Dialog, cseq: u32, context: &mut RequestContext<'_>) -> SentAck {
     let ack = dialog.request(RequestParts::ack(cseq), context);
     let remote_tag = dialog.remote_tag.as_ref().map(|tag| tag.as_str().to_owned());
     SentAck { payload: ack.payload, flow: ack.flow, remote_tag }

@@ -13,6 +13,7 @@ use super::event::{
 use super::flow::Flow;
 use super::method_class::{MethodClass, ServedMethod};
 use super::reject_reason::RejectReason;
+use super::reliable_provisional::RELIABLE;
 use super::response::{ALLOW, Rejection, rejection_status};
 use super::screen::{InviteScreen, InviteScreening};
 use super::server_transaction::{ServerId, ServerKey, ServerTransaction};
@@ -95,7 +96,11 @@ impl Endpoint {
                 let headers = self.capability_headers(&flow);
                 self.respond_stateless(&request, flow, StatusCode::OK, None, headers, now);
             }
-            ServedMethod::Bye | ServedMethod::Info | ServedMethod::Update | ServedMethod::Notify => {
+            ServedMethod::Bye
+            | ServedMethod::Info
+            | ServedMethod::Update
+            | ServedMethod::Prack
+            | ServedMethod::Notify => {
                 self.reject_unknown_dialog(flow, &request, now);
             }
         }
@@ -141,7 +146,14 @@ impl Endpoint {
         if let Some(key) = dialog.key() {
             self.dialogs.insert(key, handle);
         }
-        let invite = IncomingInvite { transaction: id, cseq: request.cseq().number, session };
+        let offer = request.session_description();
+        let invite = IncomingInvite {
+            transaction: id,
+            cseq: request.cseq().number,
+            session,
+            has_offer: offer.is_some(),
+            requires_reliable: request.headers().lists(KnownHeader::Require, RELIABLE),
+        };
         let intervals = SessionState::new(&self.config.session_intervals);
         let mut call = Call::new(dialog, CallState::Incoming(invite), intervals);
         call.note_allowed(request.headers());
@@ -152,7 +164,6 @@ impl Endpoint {
         } else {
             self.defer_trying(id, now);
         }
-        let offer = request.session_description();
         let incoming = IncomingCall { call: handle, flow, request: Arc::new(request), offer };
         self.report(Event::Incoming(Box::new(incoming)));
         Ok(())
@@ -214,13 +225,16 @@ impl Endpoint {
         }
     }
 
-    /// Sends 180.
+    /// Sends 180, reliably if the caller requires that (RFC 3262).
     ///
     /// # Errors
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn ring(&mut self, call: CallHandle, now: Instant) -> Result<(), WrongCallState> {
         let invite = self.incoming(call)?;
         let headers = self.dialog_headers(&self.flow_of(call)?);
+        if invite.requires_reliable {
+            return self.ring_reliably(call, invite, headers, now);
+        }
         self.respond(invite.transaction, StatusCode::RINGING, headers, None, now);
         Ok(())
     }
@@ -230,11 +244,12 @@ impl Endpoint {
     /// # Errors
     /// [`WrongCallState`] unless the INVITE waits for a final response.
     pub fn accept(&mut self, call: CallHandle, sdp: &SdpBody, now: Instant) -> Result<(), WrongCallState> {
-        let IncomingInvite { transaction: id, cseq, session } = self.incoming(call)?;
+        let IncomingInvite { transaction: id, cseq, session, .. } = self.incoming(call)?;
         let mut headers = self.dialog_headers(&self.flow_of(call)?);
         let found = self.calls.get_mut(&call).ok_or(WrongCallState(call))?;
         found.state = CallState::Established;
         found.local_description = Some(sdp.clone());
+        self.end_provisional(call);
         self.agree_on_session(call, session, &mut headers, now);
         let payload =
             self.respond(id, StatusCode::OK, headers, Some(sdp), now).ok_or(WrongCallState(call))?;

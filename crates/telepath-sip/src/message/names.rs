@@ -139,6 +139,7 @@ statuses! {
     SERVER_INTERNAL_ERROR = 500, "Server Internal Error";
     NOT_IMPLEMENTED = 501, "Not Implemented";
     SERVICE_UNAVAILABLE = 503, "Service Unavailable";
+    SERVER_TIMEOUT = 504, "Server Time-out";
     VERSION_NOT_SUPPORTED = 505, "Version Not Supported";
     MESSAGE_TOO_LARGE = 513, "Message Too Large";
     BUSY_EVERYWHERE = 600, "Busy Everywhere";

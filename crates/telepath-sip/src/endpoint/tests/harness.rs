@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::{
-    CallHandle, DialogEnd, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event, RejectReason,
+    CallHandle, DialogEnd, DialogRequest, Endpoint, EndpointConfig, EndpointLimits, EndpointSeed, Event,
+    RejectReason,
 };
 use super::pair::{callee_addr, caller_addr, from_caller, sdp};
 
@@ -98,6 +99,25 @@ impl Harness {
         std::mem::take(&mut self.sent)
     }
 
+    /// Sends the response of the peer to a request of the endpoint, and returns what the endpoint sends.
+    pub(super) fn respond(&mut self, request: &str, status: &str, extra: &str, body: &str) -> Vec<String> {
+        let line = |name: &str| request.lines().find(|line| line.starts_with(name)).unwrap();
+        let echo: Vec<&str> = ["Via: ", "From: ", "To: ", "Call-ID: ", "CSeq: "].map(line).to_vec();
+        let length = body.len();
+        self.receive_text(&format!(
+            "SIP/2.0 {status}\r\n{}\r\nContact: <sip:probe@192.0.2.10:5070>\r\n{extra}Content-Length: {length}\r\n\r\n{body}",
+            echo.join("\r\n")
+        ))
+    }
+
+    /// Sends a request of the endpoint and returns what it sends.
+    pub(super) fn request(&mut self, call: CallHandle, request: DialogRequest) -> String {
+        self.sent.clear();
+        self.endpoint.request(call, request, self.now).unwrap();
+        self.collect();
+        self.sent.pop().unwrap()
+    }
+
     /// Advances the time, firing each timer, and returns what the endpoint sends.
     pub(super) fn advance(&mut self, span: Duration) -> Vec<String> {
         self.sent.clear();
@@ -134,6 +154,20 @@ impl Harness {
         ends.collect()
     }
 
+    /// An established call whose INVITE had these headers; the strings are the To parameter `;tag=…` and the 200.
+    pub(super) fn established_by(extra: &str) -> (Self, CallHandle, String, String) {
+        let mut harness = Self::new();
+        let extra = format!("Content-Type: application/sdp\r\n{extra}");
+        harness.receive(&TestRequest { extra: &extra, ..INVITE });
+        let call = harness.call();
+        harness.endpoint.accept(call, &sdp("v=0\r\n"), harness.now).unwrap();
+        harness.collect();
+        let ok = harness.sent.pop().unwrap();
+        let tag = tag_of(&ok);
+        harness.receive(&without_body("ACK sip:192.0.2.20 SIP/2.0", "ack", "5 ACK", &tag));
+        (harness, call, tag, ok)
+    }
+
     /// An established call; the string is the To parameter `;tag=…`.
     pub(super) fn established() -> (Self, CallHandle, String) {
         Self::established_with(EndpointLimits::default())
@@ -154,6 +188,11 @@ impl Harness {
 pub(super) fn tag_of(response: &str) -> String {
     let to = response.lines().find(|line| line.starts_with("To: ")).unwrap();
     to[to.find(";tag=").unwrap()..].to_owned()
+}
+
+/// The value of the first header with this name.
+pub(super) fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 pub(super) fn status(text: &str) -> u16 {

@@ -67,7 +67,7 @@ const ODD_HEADERS: [&str; 16] = [
     "X-No-Colon\r\n",
 ];
 
-const METHODS: [&str; 6] = ["INVITE", "UPDATE", "INFO", "OPTIONS", "MESSAGE", "PRACK"];
+const METHODS: [&str; 7] = ["INVITE", "UPDATE", "INFO", "OPTIONS", "MESSAGE", "PRACK", "NOTIFY"];
 
 fn step() -> impl Strategy<Value = Step> {
     let method = prop::sample::select(METHODS.to_vec());

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::super::{
-    CallHandle, Endpoint, EndpointConfig, EndpointSeed, Event, Flow, NextHop, OutgoingCall, TraceRecord,
+    CallHandle, Endpoint, EndpointConfig, EndpointSeed, Event, Flow, NextHop, OutgoingCall, SessionIntervals,
+    TraceRecord,
 };
 use crate::digest::{ClientCredentials, Password};
 use crate::message::{HostPort, SdpBody, SipUri};
@@ -76,13 +77,27 @@ pub(super) struct Pair {
     sent: u64,
     conditions: NetworkConditions,
     rng: Rng,
+    /// A text in the caller's datagrams that the network replaces by another.
+    rewrite: Option<(&'static str, &'static str)>,
     /// All datagrams sent.
     pub(super) log: Vec<(Side, String)>,
 }
 
 impl Pair {
     pub(super) fn new(seed: u64, conditions: NetworkConditions) -> Self {
-        let make = |addr, byte| Endpoint::new(EndpointConfig::new(addr), EndpointSeed([byte; 32]));
+        Self::with(seed, conditions, SessionIntervals::default())
+    }
+
+    /// Both endpoints have the same session intervals.
+    pub(super) fn with(
+        seed: u64,
+        conditions: NetworkConditions,
+        session_intervals: SessionIntervals,
+    ) -> Self {
+        let make = |addr, byte| {
+            let config = EndpointConfig { session_intervals, ..EndpointConfig::new(addr) };
+            Endpoint::new(config, EndpointSeed([byte; 32]))
+        };
         Self {
             now: Instant::now(),
             caller: make(caller_addr(), 1),
@@ -94,6 +109,7 @@ impl Pair {
             sent: 0,
             conditions,
             rng: Rng::new(seed),
+            rewrite: None,
             log: Vec::new(),
         }
     }
@@ -132,7 +148,13 @@ impl Pair {
                 for _ in 0..copies {
                     let delay = Duration::from_millis(1 + self.rng.below(self.conditions.delay_ms));
                     self.sent += 1;
-                    self.in_flight.insert((self.now + delay, self.sent), (to, out.payload.to_vec()));
+                    let payload = match self.rewrite.filter(|_| side == Side::Caller) {
+                        Some((from, to)) => {
+                            String::from_utf8_lossy(&out.payload).replace(from, to).into_bytes()
+                        }
+                        None => out.payload.to_vec(),
+                    };
+                    self.in_flight.insert((self.now + delay, self.sent), (to, payload));
                 }
             }
             while let Some(event) = endpoint.poll_event() {
@@ -146,11 +168,15 @@ impl Pair {
         }
     }
 
+    /// The time of the next arrival or timer.
+    fn next_step(&self) -> Option<Instant> {
+        let arrival = self.in_flight.first_key_value().map(|((at, _), _)| *at);
+        [arrival, self.caller.poll_timeout(), self.callee.poll_timeout()].into_iter().flatten().min()
+    }
+
     /// Advances the time to the next arrival or timer; false if there is none.
     pub(super) fn step(&mut self) -> bool {
-        let arrival = self.in_flight.first_key_value().map(|((at, _), _)| *at);
-        let due = [arrival, self.caller.poll_timeout(), self.callee.poll_timeout()];
-        let Some(at) = due.into_iter().flatten().min() else { return false };
+        let Some(at) = self.next_step() else { return false };
         self.now = self.now.max(at);
         while let Some(entry) = self.in_flight.first_entry() {
             if entry.key().0 > self.now {
@@ -188,6 +214,15 @@ impl Pair {
         }
     }
 
+    /// Runs for a time.
+    pub(super) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.next_step().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = end;
+    }
+
     /// Runs until nothing is pending and checks that no state is left.
     pub(super) fn drain(&mut self) {
         while self.step() {}
@@ -204,7 +239,30 @@ impl Pair {
 
     /// An established call.
     pub(super) fn established(seed: u64, conditions: NetworkConditions) -> (Self, CallHandle, CallHandle) {
-        let mut pair = Self::new(seed, conditions);
+        Self::new(seed, conditions).establish()
+    }
+
+    /// From now on, nothing arrives.
+    pub(super) fn lose_everything(&mut self) {
+        self.conditions.lost = 100;
+        self.in_flight.clear();
+    }
+
+    /// The callee accepts no shorter session interval.
+    pub(super) fn require_callee_interval(&mut self, min: Duration) {
+        let session_intervals = SessionIntervals { min, preferred: None };
+        let config = EndpointConfig { session_intervals, ..EndpointConfig::new(callee_addr()) };
+        self.callee = Endpoint::new(config, EndpointSeed([3; 32]));
+    }
+
+    /// The caller requires reliable provisional responses.
+    pub(super) fn require_reliable(&mut self) {
+        self.rewrite = Some(("Supported: timer, 100rel\r\n", "Supported: timer\r\nRequire: 100rel\r\n"));
+    }
+
+    /// Places a call and accepts it.
+    pub(super) fn establish(self) -> (Self, CallHandle, CallHandle) {
+        let mut pair = self;
         let ours = pair.call(None);
         let theirs = pair.incoming();
         pair.callee.ring(theirs, pair.now).unwrap();

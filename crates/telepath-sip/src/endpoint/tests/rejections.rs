@@ -16,7 +16,9 @@ use crate::message::{Request, StatusCode, Warning};
 fn options_is_answered_with_allow_and_accept() {
     let sent = Harness::new().receive(&without_body("OPTIONS sip:192.0.2.20 SIP/2.0", "o", "1 OPTIONS", ""));
     assert_eq!(statuses(&sent), [200]);
-    assert!(sent[0].contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\n"));
+    assert!(
+        sent[0].contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY\r\n")
+    );
     assert!(sent[0].contains("\r\nAccept: application/sdp, multipart/mixed\r\n"));
 }
 
@@ -33,16 +35,20 @@ fn register_is_refused_with_405_and_an_unknown_method_with_501() {
 #[test]
 fn a_required_extension_is_refused_with_420_and_unsupported() {
     let mut harness = Harness::new();
-    let sent = harness.receive(&TestRequest { extra: "Require: 100rel, timer\r\n", body: "", ..INVITE });
+    let sent = harness.receive(&TestRequest {
+        extra: "Require: 100rel, precondition, timer\r\n",
+        body: "",
+        ..INVITE
+    });
     assert_eq!(statuses(&sent), [420]);
-    assert!(sent[0].contains("\r\nUnsupported: 100rel, timer\r\n"));
+    assert!(sent[0].contains("\r\nUnsupported: precondition\r\n"));
     assert_eq!(harness.reject_reason(), RejectReason::UnsupportedExtension);
     assert_eq!(harness.endpoint.counts(), EndpointCounts::default(), "a rejected request creates no state");
 }
 
 #[test]
 fn a_request_for_an_unknown_dialog_is_refused_with_481() {
-    for method in ["BYE", "INFO", "UPDATE", "OPTIONS", "INVITE", "CANCEL"] {
+    for method in ["BYE", "INFO", "UPDATE", "OPTIONS", "INVITE", "CANCEL", "PRACK", "NOTIFY"] {
         let (start, cseq) = (format!("{method} sip:192.0.2.20 SIP/2.0"), format!("1 {method}"));
         let sent = Harness::new().receive(&without_body(&start, "s", &cseq, ";tag=unknown"));
         assert_eq!(statuses(&sent), [481], "{method}");
