@@ -64,8 +64,9 @@ impl CalledUsers {
 
     /// What the call record says about a number that the trunk does not take.
     pub(super) fn explain_unlisted(&self, numbers: &[E164]) -> String {
-        let dialled = self.dialled_number().unwrap_or_default();
-        let dialled: String = dialled.chars().take(MAX_SHOWN_DIGITS).collect();
+        let number = self.dialled_number();
+        let dialled: String =
+            number.iter().flat_map(|number| number.chars()).take(MAX_SHOWN_DIGITS).collect();
         let significant = dialled.trim_start_matches(['+', '0']);
         let common = |number: &E164| {
             number.as_str().bytes().rev().zip(significant.bytes().rev()).take_while(|(a, b)| a == b).count()
@@ -78,8 +79,12 @@ impl CalledUsers {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
+        let shown = shown.join(", ");
+        if number.is_none() {
+            return format!("the Request-URI and To name no number, and inbound_numbers has {shown}{others}");
+        }
         let form = if self.are_national(numbers) { ", which is not in international form," } else { "" };
-        format!("the caller dialled {dialled}{form} and inbound_numbers has {}{others}", shown.join(", "))
+        format!("the caller dialled {dialled}{form} and inbound_numbers has {shown}{others}")
     }
 
     fn dialled_number(&self) -> Option<String> {
@@ -193,6 +198,10 @@ mod tests {
         assert_eq!(
             called("+15550100199", "x").explain_unlisted(&numbers[..1]),
             "the caller dialled +15550100199 and inbound_numbers has +15550100111"
+        );
+        assert_eq!(
+            called("support-01", "support-01").explain_unlisted(&numbers[..1]),
+            "the Request-URI and To name no number, and inbound_numbers has +15550100111"
         );
         assert!(called(&"9".repeat(500), "x").explain_unlisted(&numbers).len() < 200);
     }
