@@ -72,7 +72,8 @@ async fn converse(mut agent: ExampleAgent) -> Outcome {
     agent.until("played: reply").await?;
     let live = fixture.calls("status=connected").await?;
     let id = live["calls"][0]["id"].as_str().context("a live call")?.to_owned();
-    let hang_up = Call::new(hyper::Method::POST, &format!("/v1/calls/{id}/hangup")).key(&fixture.key);
+    let path = format!("/v1/calls/{id}/hangup");
+    let hang_up = Call::new(hyper::Method::POST, &path).key(&fixture.key);
     assert_eq!(fixture.client.send(hang_up).await?.status, 202);
     agent.until("ended: api_hangup").await?;
     let outcome = soon("the end of the call", caller).await???;
