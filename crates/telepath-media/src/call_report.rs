@@ -30,7 +30,7 @@ pub struct BridgeCounters {
     pub dropped_while_held: u64,
     /// Outputs dropped because the gateway did not collect them.
     pub outputs_dropped: u64,
-    /// Agent frames answered with an `error` event.
+    /// Agent frames that were malformed or could not be carried out. In `telepath.v1`, each is answered with an `error` event.
     pub agent_faults: u64,
     /// Agent events of an unknown type.
     pub agent_unknown: u64,
