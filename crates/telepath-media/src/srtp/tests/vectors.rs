@@ -1,4 +1,4 @@
-//! Vectors from RFC 3711 appendix B, RFC 6188 section 7, RFC 7714 sections 16 and 17, and of the reference implementation.
+//! Vectors from RFC 3711 appendix B, RFC 6188 section 7, RFC 7714 sections 16 and 17, and of libsrtp.
 
 use super::*;
 use crate::srtp::cipher::SessionCipher;
@@ -64,7 +64,7 @@ fn aes_256_derives_as_in_rfc_6188_section_7_2() {
 }
 
 #[test]
-fn counter_mode_with_hmac_sha1_matches_the_reference_implementation() {
+fn counter_mode_with_hmac_sha1_matches_libsrtp() {
     let suite = CryptoSuite::AesCm128HmacSha1_80;
     let key = master(suite, "E1F97A0D3E018BE0D64FA32C06DE4139 0EC675AD498AFEEBB6960B3AABE6");
     let mut packet = hex("800f1234decafbadcafebabe abababababababababababababababab 00000000000000000000");
@@ -153,4 +153,39 @@ fn key_parameters_are_base64_of_the_length_of_the_suite() {
     let unpadded = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw";
     assert!(MasterKey::from_base64(CryptoSuite::AeadAes128Gcm, unpadded).is_some(), "without padding");
     assert!(MasterKey::from_base64(CryptoSuite::AeadAes256Gcm, unpadded).is_none());
+}
+
+/// What libsrtp makes of the same packets with a master key and salt of the bytes 0, 1, 2, …
+#[test]
+fn derivation_and_protection_together_match_libsrtp() {
+    let rtp = format!("80000001000000a0cafebabe {}", "ab".repeat(20));
+    let rtcp = "80c90001cafebabe 81ca0003cafebabe01046e616d650000";
+    for (suite, sealed_rtp, sealed_rtcp) in [
+        (
+            CryptoSuite::AeadAes128Gcm,
+            "cc2b2528e4e1b1102ec5cb2a940b420ca5f9c3ffa632fe7abedecf6cc23b2838509f9e53",
+            "4ad727111055f535c60e047e8ca75bbc92230a4bbbce5242e9231e27602d4ab880000001",
+        ),
+        (
+            CryptoSuite::AeadAes256Gcm,
+            "e8eb097ced32dced9e78e6e124c94814f471b5cdd316ef63b96f6257edb3a71ce7d253fe",
+            "38b43d66009194f2104ea4c9f3adde426c58c748ef2f2b73ab47604183dffc9c80000001",
+        ),
+        (
+            CryptoSuite::AesCm128HmacSha1_80,
+            "2d9c70ba2b7958e908fd43a583befe0e60f1891d245709040c5c7b161bbc",
+            "07aa7a089636901dd37c5d15b2f1e4d680000001b6b3ee7cbedc6ff2d7d3",
+        ),
+    ] {
+        let length = u8::try_from(suite.material_length()).unwrap();
+        let key = MasterKey::from_base64(suite, &STANDARD.encode((0..length).collect::<Vec<u8>>())).unwrap();
+        let mut packet = hex(&rtp);
+        packet.resize(packet.len() + suite.tag_length(), 0);
+        let ssrc = Ssrc(0xcafe_babe);
+        SessionCipher::for_rtp(&key).unwrap().seal_rtp(&mut packet, 12, ssrc, 1).unwrap();
+        assert_eq!(packet[12..], hex(sealed_rtp), "{suite:?}");
+        let mut packet = hex(rtcp);
+        SessionCipher::for_rtcp(&key).unwrap().seal_rtcp(&mut packet, ssrc, 1).unwrap();
+        assert_eq!(packet[8..], hex(sealed_rtcp), "{suite:?}");
+    }
 }
