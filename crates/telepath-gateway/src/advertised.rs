@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use telepath_sip::AdvertisedAddress;
 use telepath_sip::message::Transport;
 
-use crate::options::StartError;
+use crate::start_error::StartError;
 use crate::transport::is_dual_stack;
 
 /// The addresses of this server.

@@ -20,10 +20,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::advertised::LocalAddresses;
 use crate::command::Command;
-use crate::options::{GatewayOptions, StartError};
+use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
 use crate::shared::Shared;
 use crate::signalling::{Signalling, SignallingSeeds};
+use crate::start_error::StartError;
 use crate::strangers::StrangerTable;
 use crate::transport::Transports;
 use crate::trusted_networks;
@@ -82,7 +83,7 @@ impl Gateway {
         entropy: Arc<dyn Entropy>,
         sip_nonce_secret: [u8; 32],
     ) -> Result<Self, StartError> {
-        let transports = Transports::open(&options)?;
+        let transports = Transports::open(&options.transports())?;
         let listeners = transports.listeners();
         let sip_addr = listeners.first().map(|(_, address)| *address).ok_or(StartError::NoUdp)?;
         let addresses = LocalAddresses::find(options.advertise.as_deref(), sip_addr.ip()).await?;

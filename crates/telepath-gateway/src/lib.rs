@@ -21,6 +21,7 @@ mod reject_reason;
 mod rtp_ports;
 mod shared;
 mod signalling;
+mod start_error;
 mod strangers;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,8 @@ mod trusted_networks;
 pub use agent::SocketProbe;
 pub use gateway::{Gateway, GatewayCounts, GatewayHandle, ShutdownReport};
 pub use metric_catalogue::{METRICS, Metric, MetricKind, describe_metrics};
-pub use options::{DtmfRecords, GatewayOptions, StartError};
+pub use options::{DtmfRecords, GatewayOptions};
+pub use start_error::StartError;
 pub use telepath_sip::digest::DigestAlgorithms;
 pub use telepath_sip::message::Transport as SipTransport;
 pub use transport::{InvalidClientAuthorities, SipConnectionLimits, SipConnectionTimeouts, SipTls};

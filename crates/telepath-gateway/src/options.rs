@@ -1,18 +1,15 @@
-//! The options of a gateway and the errors of starting one. Every option except the SIP address has a default, so a test
+//! The options of a gateway. Every option except the SIP address has a default, so a test
 //! or the quickstart sets only what it needs.
 
-use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use telepath_core::address::NetworkList;
-use telepath_core::entropy::EntropyError;
 use telepath_egress::Egress;
 use telepath_sip::digest::DigestAlgorithms;
-use telepath_sip::message::Transport;
 
-use crate::transport::{SipConnectionLimits, SipConnectionTimeouts, SipTls};
+use crate::transport::{SipConnectionLimits, SipConnectionTimeouts, SipTls, TransportOptions};
 
 /// The options of a gateway.
 #[derive(Debug, Clone)]
@@ -102,6 +99,18 @@ impl GatewayOptions {
             media_networks: NetworkList::default(),
         }
     }
+
+    /// The options of the transports of SIP.
+    pub(crate) fn transports(&self) -> TransportOptions<'_> {
+        TransportOptions {
+            udp: &self.sip_listen,
+            tcp: &self.sip_tcp_listen,
+            tls: self.sip_tls.as_ref().map(|certificates| (certificates, self.sip_tls_listen.as_slice())),
+            connections: self.sip_connections,
+            timeouts: self.sip_timeouts,
+            egress: &self.egress,
+        }
+    }
 }
 
 /// What call records say of the digits that callers press.
@@ -112,49 +121,4 @@ pub enum DtmfRecords {
     Masked,
     /// The digits too.
     Digits,
-}
-
-/// Why a gateway could not start. Each message is one line and says what to do where that is known.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another program uses the port.
-    #[error(
-        "{} port {} on {} is in use by another program; stop it or choose another SIP port",
-        transport.ip_protocol(), address.port(), address.ip()
-    )]
-    PortTaken {
-        /// The transport.
-        transport: Transport,
-        /// The address.
-        address: SocketAddr,
-    },
-    /// A SIP socket could not be opened.
-    #[error("could not listen for SIP on {} {address}: {source}", transport.name())]
-    Socket {
-        /// The transport.
-        transport: Transport,
-        /// The address.
-        address: SocketAddr,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The advertised host name has no address of the family of the SIP socket.
-    #[error("could not resolve {host}, which SIP and SDP advertise, to an {family} address: {cause}")]
-    Unresolved {
-        /// The host name.
-        host: String,
-        /// The address family of the SIP socket.
-        family: &'static str,
-        /// Why it could not be resolved.
-        cause: String,
-    },
-    /// SIP needs a UDP address.
-    #[error("SIP needs at least one address for UDP")]
-    NoUdp,
-    /// The range of RTP ports contains no even port.
-    #[error("the RTP port range must contain at least one even port")]
-    NoRtpPorts,
-    /// The operating system returned no random bytes.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
 }

@@ -19,7 +19,7 @@ use telepath_sip::message::Transport;
 use telepath_sip::{Flow, FlowId, Transmit};
 use tokio::sync::mpsc;
 
-use crate::options::{GatewayOptions, StartError};
+use crate::start_error::StartError;
 pub use connection::SipConnectionTimeouts;
 pub(crate) use connection::{CloseReason, ConnectionEvent, ConnectionHandle, ConnectionHold};
 pub(crate) use connection_table::ConnectionLimit;
@@ -32,6 +32,17 @@ pub(crate) use udp::{SipSocket, is_dual_stack};
 const EVENT_QUEUE: usize = 256;
 /// Connections that the gateway opens at the same time, for calls whose own connection has been closed.
 const MAX_OPENED: usize = 256;
+
+/// The options of all transports.
+pub(crate) struct TransportOptions<'a> {
+    pub(crate) udp: &'a [SocketAddr],
+    pub(crate) tcp: &'a [SocketAddr],
+    /// The certificates and the addresses.
+    pub(crate) tls: Option<(&'a SipTls, &'a [SocketAddr])>,
+    pub(crate) connections: SipConnectionLimits,
+    pub(crate) timeouts: SipConnectionTimeouts,
+    pub(crate) egress: &'a Egress,
+}
 
 /// All transports.
 pub(crate) struct Transports {
@@ -56,20 +67,21 @@ pub(crate) enum Received {
 
 impl Transports {
     /// Opens all sockets and listeners.
-    pub(crate) fn open(options: &GatewayOptions) -> Result<Self, StartError> {
+    pub(crate) fn open(options: &TransportOptions<'_>) -> Result<Self, StartError> {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
-        let connections = Connections::new(options.sip_connections, options.sip_timeouts, events);
+        let connections = Connections::new(options.connections, options.timeouts, events);
         let failed = |transport: Transport, address: SocketAddr| {
             move |source: io::Error| match source.kind() {
                 io::ErrorKind::AddrInUse => StartError::PortTaken { transport, address },
                 _ => StartError::Socket { transport, address, source },
             }
         };
-        let udp = options.sip_listen.iter();
+        let udp = options.udp.iter();
         let udp = udp.map(|listen| SipSocket::open(*listen).map_err(failed(Transport::Udp, *listen)));
-        let tls_listen: &[SocketAddr] = if options.sip_tls.is_some() { &options.sip_tls_listen } else { &[] };
-        let tcp = options.sip_tcp_listen.iter().map(|listen| (*listen, None));
-        let tls = tls_listen.iter().map(|listen| (*listen, options.sip_tls.clone()));
+        let tcp = options.tcp.iter().map(|listen| (*listen, None));
+        let tls = options.tls.into_iter().flat_map(|(certificates, listen)| {
+            listen.iter().map(|listen| (*listen, Some(certificates.clone())))
+        });
         let streams = tcp.chain(tls).map(|(listen, tls)| {
             let transport = if tls.is_some() { Transport::Tls } else { Transport::Tcp };
             StreamListener::open(listen, tls, &connections).map_err(failed(transport, listen))

@@ -4,6 +4,7 @@
 mod ack;
 mod call;
 mod client_in_dialog;
+mod client_key;
 mod client_transaction;
 mod config;
 mod dialog;
@@ -41,7 +42,8 @@ use std::time::Instant;
 
 use crate::message::{Message, ParseError, StatusCode, parse_datagram, parse_stream_message};
 use call::Call;
-use client_transaction::{ClientKey, ClientTable};
+use client_key::ClientKey;
+use client_transaction::ClientTable;
 pub use config::{
     AdvertisedAddress, AdvertisedAddresses, EndpointConfig, EndpointLimits, EndpointSeed, ProductName, Timing,
 };

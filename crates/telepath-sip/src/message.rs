@@ -10,6 +10,7 @@ mod parse;
 mod reason;
 mod stream;
 mod telephone;
+mod transport;
 mod uri;
 mod warning;
 mod write;
@@ -20,7 +21,7 @@ mod tests;
 use std::fmt;
 
 pub(crate) use address::BRANCH_COOKIE;
-pub use address::{CSeq, NameAddr, Transport, Via, ViaTransport};
+pub use address::{CSeq, NameAddr, Via, ViaTransport};
 pub(crate) use encoding::{decode, encode, readable};
 pub use lex::{Param, Params};
 pub(crate) use lex::{is_number, number, quote, split_unquoted, trim, unquote};
@@ -35,7 +36,8 @@ pub(crate) use reason::received as received_reason;
 pub use reason::{Reason, ReasonProtocol};
 pub use stream::{FramingError, FramingReason, MAX_HEAD_BYTES, StreamFramer, StreamItem};
 pub use telephone::TelephoneSubscriber;
-pub use uri::{DEFAULT_SIP_PORT, DEFAULT_SIPS_PORT, Host, HostPort, OtherUri, SipUri, TelUri, Uri};
+pub use transport::{DEFAULT_SIP_PORT, DEFAULT_SIPS_PORT, Transport};
+pub use uri::{Host, HostPort, OtherUri, SipUri, TelUri, Uri};
 pub use warning::{Warning, WarningCode};
 pub(crate) use write::{RequestWriter, ResponseTemplate, ResponseWriter};
 

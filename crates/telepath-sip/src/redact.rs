@@ -98,10 +98,9 @@ impl Redactor {
             .iter()
             .find(|name| bare.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
         let kept = match (named, bare.find("inline:")) {
-            (Some(_), Some(key)) => key + "inline:".len(),
-            (Some(name), None) => name.len(),
             // A malformed line may hold a key too.
-            (None, Some(key)) => key + "inline:".len(),
+            (Some(_) | None, Some(key)) => key + "inline:".len(),
+            (Some(name), None) => name.len(),
             (None, None) => return self.out.push_str(line),
         };
         self.out.push_str(bare.get(..kept).unwrap_or_default());

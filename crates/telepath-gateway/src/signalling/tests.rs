@@ -47,7 +47,7 @@ fn signalling(adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<Test
 fn signalling_to(agent: &str, adjust: impl FnOnce(&mut GatewayOptions)) -> (Signalling, Arc<TestControl>) {
     let mut options = GatewayOptions::new(loopback(0));
     adjust(&mut options);
-    let transports = Transports::open(&options).unwrap();
+    let transports = Transports::open(&options.transports()).unwrap();
     let address = transports.listeners()[0].1;
     let (commands, receiver) = mpsc::channel(64);
     let control = Arc::new(TestControl::new(agent));

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::call::CallState;
-use super::client_transaction::{ClientKey, SentAck};
+use super::client_key::ClientKey;
+use super::client_transaction::SentAck;
 use super::dialog::{RequestContext, RequestParts};
 use super::dialog_request::{BackedOffRequest, DialogRequest, PendingRequest, RequestError};
 use super::event::{CallHandle, DialogEnd, Event};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client_key::ClientKey;
 use super::dialog::OutgoingRequest;
 use super::event::CallHandle;
 use super::flow::Flow;
@@ -12,13 +13,6 @@ use super::method_class::ClientMethod;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
 use crate::message::{Headers, KnownHeader, Method, RequestWriter, Response, Uri, Via};
-
-/// Matches a response to its request (section 17.1.3). CANCEL has the branch of its INVITE, hence the method.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ClientKey {
-    pub(super) branch: String,
-    pub(super) method: ClientMethod,
-}
 
 /// The retransmissions of a request over its flow before another one is tried.
 const RETRANSMISSIONS_BEFORE_FALLBACK: u8 = 2;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
-use super::client_transaction::ClientKey;
+use super::client_key::ClientKey;
 use crate::message::{Host, ResponseTemplate, Transport};
 
 /// One way to exchange messages with a peer.

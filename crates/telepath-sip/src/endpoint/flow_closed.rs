@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Endpoint;
 use super::call::CallState;
-use super::client_transaction::ClientKey;
+use super::client_key::ClientKey;
 use super::event::{CallHandle, DialogEnd};
 use super::flow::{Flow, FlowId};
 use super::method_class::ClientMethod;

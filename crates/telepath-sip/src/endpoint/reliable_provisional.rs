@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::call::{CallState, IncomingInvite};
-use super::client_transaction::ClientKey;
+use super::client_key::ClientKey;
 use super::dialog::{Dialog, RequestContext, RequestParts};
 use super::event::{CallHandle, DialogEnd, WrongCallState};
 use super::flow::{Flow, ResponseRoute};

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Endpoint;
 use super::call::CallState;
-use super::client_transaction::ClientKey;
+use super::client_key::ClientKey;
 use super::dialog::{RequestContext, RequestParts};
 use super::event::{CallHandle, DialogEnd, Event, InviteRejection, WrongCallState};
 use super::method_class::ClientMethod;

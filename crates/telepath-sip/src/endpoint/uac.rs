@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::{Call, CallState, CancelState, OutgoingInvite};
-use super::client_transaction::{ClientKey, ResponseEffect, SentAck};
+use super::client_key::ClientKey;
+use super::client_transaction::{ResponseEffect, SentAck};
 use super::config::AdvertisedAddresses;
 use super::dialog::{Dialog, RequestContext, RequestParts};
 use super::event::{CallHandle, DialogEnd, EndpointFull, Event, OutgoingCall, WrongCallState};

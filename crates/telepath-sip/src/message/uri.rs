@@ -4,13 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::address::Transport;
 use super::lex::{Params, is_token_byte, number, percent_decode};
-
-/// The default port of `sip:` over UDP and TCP (RFC 3261 section 19.1.2).
-pub const DEFAULT_SIP_PORT: u16 = 5060;
-/// The default port of `sip:` over TLS and of `sips:`.
-pub const DEFAULT_SIPS_PORT: u16 = 5061;
+use super::transport::{DEFAULT_SIP_PORT, Transport};
 
 /// The host of a URI or Via: an IP address or a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
