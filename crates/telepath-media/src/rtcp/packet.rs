@@ -50,7 +50,7 @@ impl NtpTime {
 
 /// A number of 1/65536 seconds as a duration.
 pub(super) fn duration_of(units: u32) -> Duration {
-    Duration::from_nanos(u64::from(units) * 1_000_000_000 >> 16)
+    Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16)
 }
 
 /// A duration in 1/65536 seconds, at most 18 hours.
@@ -228,9 +228,10 @@ fn split_ssrc(bytes: &[u8]) -> Option<(Ssrc, &[u8])> {
 }
 
 fn sender_info(bytes: &[u8; SENDER_INFO]) -> SenderInfo {
-    let [a, b, c, d, e, f, g, h, t0, t1, t2, t3, p0, p1, p2, p3, o0, o1, o2, o3] = *bytes;
+    let [s0, s1, s2, s3, f0, f1, f2, f3, t0, t1, t2, t3, p0, p1, p2, p3, o0, o1, o2, o3] = *bytes;
     SenderInfo {
-        sent_at: NtpTime(u64::from_be_bytes([a, b, c, d, e, f, g, h])),
+        // Seconds, then the fraction of a second.
+        sent_at: NtpTime(u64::from_be_bytes([s0, s1, s2, s3, f0, f1, f2, f3])),
         timestamp: RtpTimestamp(u32::from_be_bytes([t0, t1, t2, t3])),
         packets: u32::from_be_bytes([p0, p1, p2, p3]),
         octets: u32::from_be_bytes([o0, o1, o2, o3]),

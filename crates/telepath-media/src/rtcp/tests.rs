@@ -67,9 +67,12 @@ fn a_sender_report_has_the_time_of_the_stream_at_which_it_is_sent() {
     let bytes = session.poll_report(|| None, due).unwrap();
     let packets: Vec<RtcpPacket<'_>> = CompoundPacket::parse(&bytes).unwrap().packets().collect();
     let RtcpPacket::Report { ssrc, info: Some(info), .. } = packets[0] else { panic!("{packets:?}") };
-    let since = due - start - Duration::from_millis(20);
+    let since = due - (start + Duration::from_millis(20));
     assert_eq!((ssrc, info.packets, info.octets), (US, 2, 320));
-    assert_eq!(info.timestamp, RtpTimestamp(1_160).after(since.as_micros() as u64 * 8 / 1_000));
+    assert_eq!(
+        info.timestamp,
+        RtpTimestamp(1_160).after(u64::try_from(since.as_micros()).unwrap() * 8 / 1_000)
+    );
     assert_eq!(info.sent_at, NtpTime::after(due - start + Duration::from_secs(1)));
     assert_eq!(packets[1..], [RtcpPacket::Other], "the canonical name");
     let name = cname(1).as_str().as_bytes().to_vec();
@@ -82,7 +85,7 @@ fn an_endpoint_that_stopped_sending_sends_receiver_reports() {
     let mut session = session(US, 1, start);
     session.note_sent(header(1, 0, US), 160, start);
     let kinds: Vec<u8> =
-        reports(&mut session, start + Duration::from_secs(60)).iter().map(|(_, bytes)| bytes[1]).collect();
+        reports(&mut session, start + Duration::from_mins(1)).iter().map(|(_, bytes)| bytes[1]).collect();
     assert_eq!(kinds[..4], [200, 200, 201, 201]);
 }
 
@@ -148,7 +151,7 @@ fn the_round_trip_is_measured_by_both_sides_over_a_link_with_delay() {
     for ms in 0..60_000_u64 {
         let now = start + Duration::from_millis(ms);
         if ms.is_multiple_of(20) {
-            let n = (ms / 20) as u16;
+            let n = u16::try_from(ms / 20).unwrap();
             us.note_sent(header(n, u32::from(n) * 160, US), 160, now);
             peer.note_sent(header(n, u32::from(n) * 160, PEER), 160, now);
         }

@@ -46,7 +46,7 @@ impl AcceptedOffer {
                         (None, _) => error = error.max(NegotiationError::AddressFamily),
                         (Some(&local), Some(attribute)) => {
                             let crypto = Some(attribute.clone());
-                            return Ok(Self { stream, negotiated, crypto, local, offer });
+                            return Ok(Self { offer, stream, negotiated, crypto, local });
                         }
                         (Some(&local), None) if clear.is_none() => clear = Some((stream, negotiated, local)),
                         (Some(_), None) => {}
@@ -56,7 +56,7 @@ impl AcceptedOffer {
             }
         }
         let (stream, negotiated, local) = clear.ok_or(error)?;
-        Ok(Self { stream, negotiated, crypto: None, local, offer })
+        Ok(Self { offer, stream, negotiated, crypto: None, local })
     }
 
     /// Which of our addresses receives the stream.

@@ -28,7 +28,7 @@ const HMAC_KEY: usize = 20;
 
 /// The session keys for RTP, or for RTCP.
 pub(super) enum SessionCipher {
-    CounterMode { cipher: EncryptingKey, authenticator: hmac::Key, salt: [u8; 14], tag: usize },
+    CounterMode { cipher: Box<EncryptingKey>, authenticator: Box<hmac::Key>, salt: [u8; 14], tag: usize },
     Gcm { key: LessSafeKey, salt: [u8; NONCE_LEN] },
 }
 
@@ -76,7 +76,12 @@ impl SessionCipher {
         tag: usize,
     ) -> Result<Self, Unspecified> {
         let authenticator = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
-        Ok(Self::CounterMode { cipher: counter_mode(key)?, authenticator, salt, tag })
+        Ok(Self::CounterMode {
+            cipher: Box::new(counter_mode(key)?),
+            authenticator: Box::new(authenticator),
+            salt,
+            tag,
+        })
     }
 
     pub(super) fn gcm(key: &[u8], salt: [u8; NONCE_LEN]) -> Result<Self, Unspecified> {
@@ -232,7 +237,7 @@ fn rollover_counter(index: u64) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// The first counter block of a packet: the salt, XORed with SSRC and index (RFC 3711 section 4.1.1).
+/// The first counter block of a packet: the exclusive or of the salt, the SSRC and the index (RFC 3711 section 4.1.1).
 fn counter(salt: &[u8; 14], ssrc: Ssrc, index: u64) -> [u8; 16] {
     let mut block = [0; 16];
     block[..14].copy_from_slice(salt);
@@ -241,7 +246,7 @@ fn counter(salt: &[u8; 14], ssrc: Ssrc, index: u64) -> [u8; 16] {
     block
 }
 
-/// The nonce of an RTP packet: SSRC, rollover counter and sequence number, XORed with the salt (RFC 7714 section 8.1).
+/// The nonce of an RTP packet: the exclusive or of the salt and of SSRC, rollover counter and sequence number (RFC 7714 section 8.1).
 fn rtp_nonce(salt: &[u8; NONCE_LEN], ssrc: Ssrc, index: u64) -> Nonce {
     let mut nonce = *salt;
     xor(&mut nonce[2..6], &ssrc.0.to_be_bytes());

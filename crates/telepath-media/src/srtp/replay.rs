@@ -42,17 +42,14 @@ impl ReplayWindow {
 
     /// Notes a packet that was authenticated.
     pub(super) fn accept(&mut self, index: u64) {
-        match index.checked_sub(self.newest) {
-            Some(ahead) => {
-                let shift = u32::try_from(ahead).ok();
-                self.seen = shift.and_then(|by| self.seen.checked_shl(by)).unwrap_or(0) | 1;
-                self.newest = index;
-            }
-            None => {
-                let behind = self.newest - index;
-                if behind < WINDOW {
-                    self.seen |= 1 << behind;
-                }
+        if let Some(ahead) = index.checked_sub(self.newest) {
+            let shift = u32::try_from(ahead).ok();
+            self.seen = shift.and_then(|by| self.seen.checked_shl(by)).unwrap_or(0) | 1;
+            self.newest = index;
+        } else {
+            let behind = self.newest - index;
+            if behind < WINDOW {
+                self.seen |= 1 << behind;
             }
         }
     }
