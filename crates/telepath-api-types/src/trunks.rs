@@ -77,6 +77,8 @@ pub struct Trunk {
     /// `off`, `preferred` or `required`: whether the audio between carrier and server is encrypted with SRTP.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::SrtpMode, example = "preferred"))]
     pub srtp: String,
+    /// Where transfers may lead.
+    pub outbound: Outbound,
     /// Your own key-value pairs.
     #[cfg_attr(feature = "openapi", schema(example = json!({"team": "support"})))]
     pub metadata: BTreeMap<String, String>,
@@ -88,6 +90,25 @@ pub struct Trunk {
     pub updated_at: Timestamp,
     /// Today's calls.
     pub metrics: TrunkMetrics,
+}
+
+/// Where a trunk may transfer calls to. Without rules, no transfer is permitted, whoever asks for it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// First digits, in E.164 form, of the numbers that may be called; empty means none.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["+1555"])))]
+    pub allowed_prefixes: Vec<String>,
+    /// Hosts of `sip:` URIs that may be called; empty means none. A number in such a URI needs a prefix too.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["pbx.example.com"])))]
+    pub allowed_hosts: Vec<String>,
+    /// Transfers that may be pending at once, 1–10000; null means 10.
+    #[cfg_attr(feature = "openapi", schema(example = 5))]
+    pub max_concurrent: Option<u32>,
+    /// Transfers within a minute, 1–10000; null means 30.
+    #[cfg_attr(feature = "openapi", schema(example = 10))]
+    pub max_per_minute: Option<u32>,
 }
 
 /// A stored credential without its value.
@@ -237,6 +258,9 @@ pub struct CreateTrunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SrtpMode>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub srtp: Option<String>,
+    /// Where transfers may lead; by default nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
     /// Up to 16 key-value pairs of your own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
@@ -311,6 +335,9 @@ pub struct UpdateTrunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::SrtpMode>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub srtp: Option<String>,
+    /// Replaces all rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
     /// Replaces all pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,

@@ -61,6 +61,8 @@ named_enum! {
         AiProviderError = "ai_provider_error",
         /// The carrier's signalling failed.
         CarrierError = "carrier_error",
+        /// The call was transferred: the carrier connected the caller to somebody else.
+        Transferred = "transferred",
         /// The maximum duration was reached.
         MaxDuration = "max_duration",
         /// The trunk was deleted.

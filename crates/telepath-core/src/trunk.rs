@@ -3,6 +3,7 @@
 mod draft;
 mod lookup;
 mod names;
+mod outbound;
 mod patch;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,9 @@ use std::collections::BTreeMap;
 pub use draft::{NewTrunk, TrunkDraft};
 pub use lookup::{NumberCandidate, NumberChoice, TrunkLookup, TrunkMatch, TrunkNumbers, TrunkOwner};
 pub use names::{AgentOrigin, AgentUrl, Codec, E164, HeaderName, SipPassword, SipUsername};
+pub use outbound::{
+    CallTarget, InvalidTarget, NumberPrefix, OutboundDraft, OutboundRules, SipHost, TargetNotAllowed,
+};
 pub use patch::{TrunkPatch, TrunkPatchDraft};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +149,9 @@ pub struct TrunkSettings {
     /// Whether audio is encrypted.
     #[serde(default)]
     pub srtp: SrtpMode,
+    /// Where transfers may lead.
+    #[serde(default)]
+    pub outbound: OutboundRules,
     /// Up to 16 pairs that mean something to the user.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,

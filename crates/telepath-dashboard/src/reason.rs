@@ -8,6 +8,7 @@ pub(crate) const fn in_words(reason: DisconnectReason) -> &'static str {
         DisconnectReason::NormalDisconnect => "The caller hung up",
         DisconnectReason::AgentHangup => "The agent hung up",
         DisconnectReason::ApiHangup => "Hung up on request",
+        DisconnectReason::Transferred => "Transferred to somebody else",
         DisconnectReason::NoAnswer => "The caller gave up before the answer",
         DisconnectReason::ConnectionFailed => "The agent could not be reached",
         DisconnectReason::NetworkError => "The caller’s audio stopped",
@@ -30,6 +31,7 @@ pub(crate) const fn is_drop(reason: DisconnectReason) -> bool {
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::NoAnswer
         | DisconnectReason::ConnectionFailed
         | DisconnectReason::MaxDuration

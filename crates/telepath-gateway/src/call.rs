@@ -6,6 +6,7 @@ mod journal;
 mod offer_answer;
 mod record;
 mod task;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use futures_util::FutureExt as _;
 use telepath_core::call::{CallMetrics, CallStatus, CallerAction, DisconnectReason, Party, SipFacts, Turn};
 use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
+use telepath_core::trunk::OutboundRules;
 use telepath_media::codec::AudioCodec;
 use telepath_media::sdp::{AcceptedOffer, SrtpPolicy};
 use telepath_sip::CallHandle;
@@ -29,6 +31,7 @@ use crate::media_policy::MediaPolicy;
 use crate::rtp_ports::RtpLease;
 use crate::shared::Shared;
 use journal::Journal;
+pub(crate) use transfer::TransferFailure;
 
 /// How long to wait for the SIP trace of a call.
 const TRACE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,6 +68,8 @@ pub(crate) struct CallSetup {
     pub(crate) system_prompt: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) max_duration: Option<Duration>,
+    /// Where the call may be transferred to.
+    pub(crate) outbound: OutboundRules,
     pub(crate) arrived_at: Instant,
     pub(crate) lease: RtpLease,
     pub(crate) carrier_events: mpsc::Receiver<CarrierEvent>,

@@ -10,7 +10,7 @@ use telepath_core::ports::ControlUnavailable;
 use telepath_core::trunk::TrunkMatch;
 use telepath_sip::digest::Credentials;
 use telepath_sip::message::{SdpBody, StatusCode};
-use telepath_sip::{CallHandle, DialogEnd, EndpointCounts, ReceivedInvite};
+use telepath_sip::{CallHandle, DialogEnd, EndpointCounts, ReceivedInvite, ReferProgress, ReferRequest};
 use tokio::sync::oneshot;
 
 use crate::pending_lookups::LookupPlace;
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     AcceptReInvite(CallHandle, SdpBody),
     /// Reject a re-INVITE or UPDATE; the session stays as it is.
     RejectReInvite(CallHandle, InviteRejectReason),
+    /// Send REFER. [`CarrierEvent::Refer`] follows.
+    Refer(CallHandle, Box<ReferRequest>),
     /// The task of the call has ended: remove the call and return what is left of it.
     Release(CallHandle, oneshot::Sender<ReleasedCall>),
     /// Reject every new call.
@@ -83,6 +85,10 @@ pub(crate) enum CarrierEvent {
     Dtmf(char),
     /// An INFO with a hook flash.
     Flash,
+    /// A re-INVITE of ours that changed nothing has been answered.
+    SessionRefreshed(SdpBody),
+    /// A REFER has made progress.
+    Refer(ReferProgress),
     /// The dialog has ended.
     Ended(DialogEnd),
 }

@@ -17,6 +17,17 @@ pub(crate) fn from_dialog(end: &DialogEnd) -> (DisconnectReason, Option<String>)
         DialogEnd::AckTimeout => {
             (DisconnectReason::NoAnswer, Some("the caller never acknowledged our 200 (no ACK)".to_owned()))
         }
+        DialogEnd::PrackTimeout => {
+            (DisconnectReason::NoAnswer, Some("the caller never acknowledged our 180 (no PRACK)".to_owned()))
+        }
+        DialogEnd::PeerLost => (
+            DisconnectReason::NetworkError,
+            Some("the caller's side did not respond to a request, or did not know the call".to_owned()),
+        ),
+        DialogEnd::SessionExpired => (
+            DisconnectReason::NetworkError,
+            Some("the session was not refreshed in time (session timer)".to_owned()),
+        ),
         // We ended the dialog, so the call already has a reason, unless it did not read its signalling.
         DialogEnd::ByeSent { .. } => {
             (DisconnectReason::Unknown, Some("the call did not read its SIP events".to_owned()))
@@ -36,6 +47,7 @@ pub(crate) fn to_reason(reason: DisconnectReason) -> Reason {
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::MaxDuration
         | DisconnectReason::TrunkDeleted => 16,
         // Call rejected.

@@ -114,6 +114,7 @@ impl Gateway {
             clock,
             entropy,
             live: Arc::default(),
+            transfer_limits: Arc::default(),
             strangers: StrangerTable::default(),
             ports,
             commands,

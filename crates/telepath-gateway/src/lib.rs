@@ -25,6 +25,7 @@ mod start_error;
 mod strangers;
 #[cfg(test)]
 mod tests;
+mod transfer_limits;
 mod transport;
 mod trusted_networks;
 

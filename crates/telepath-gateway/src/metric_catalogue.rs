@@ -2,6 +2,7 @@
 
 use telepath_core::call::{CallStatus, DisconnectReason};
 
+use crate::call::TransferFailure;
 use crate::transport::{CloseReason, ConnectionLimit};
 
 /// The kind of a metric.
@@ -31,6 +32,7 @@ const fn counter(name: &'static str, help: &'static str) -> Metric {
 }
 
 const CALLS_ENDED: &str = "telepath_calls_ended_total";
+const TRANSFERS_FAILED: &str = "telepath_transfers_failed_total";
 const SIP_REJECTED: &str = "telepath_sip_rejected_total";
 const SIP_CONNECTIONS_OPEN: &str = "telepath_sip_connections_open";
 const SIP_CONNECTIONS: &str = "telepath_sip_connections_total";
@@ -76,6 +78,7 @@ pub const METRICS: &[Metric] = &[
         "telepath_call_records_dropped_total",
         "Call records that could not be written and were dropped.",
     ),
+    counter(TRANSFERS_FAILED, "Transfers that did not take place, by reason."),
     counter(SIP_REJECTED, "SIP messages rejected or dropped, by reason."),
     counter(
         "telepath_sip_unrecorded_rejections_total",
@@ -176,6 +179,7 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "rtp_profile",
     "sdp_not_acceptable",
     "server_full",
+    "session_interval_too_small",
     "shutting_down",
     "srtp_off",
     "srtp_required",
@@ -189,7 +193,10 @@ const SIP_REJECT_REASONS: &[&str] = &[
     "unanswerable_request",
     "unconfirmed_full",
     "unknown_dialog",
+    "unknown_info_package",
     "unknown_method",
+    "unknown_provisional_response",
+    "unknown_subscription",
     "unknown_transaction",
     "unknown_user",
     "unsupported_content",
@@ -226,6 +233,11 @@ fn register(metric: &Metric) {
         MetricKind::Counter if name == SIP_REJECTED => {
             for reason in SIP_REJECT_REASONS {
                 metrics::counter!(name, "reason" => *reason).increment(0);
+            }
+        }
+        MetricKind::Counter if name == TRANSFERS_FAILED => {
+            for failure in TransferFailure::ALL {
+                metrics::counter!(name, "reason" => failure.code()).increment(0);
             }
         }
         MetricKind::Counter if name == SIP_CONNECTIONS => {

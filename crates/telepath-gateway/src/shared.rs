@@ -16,6 +16,7 @@ use crate::live::LiveCallTable;
 use crate::options::GatewayOptions;
 use crate::rtp_ports::PortPool;
 use crate::strangers::StrangerTable;
+use crate::transfer_limits::TransferLimits;
 
 pub(crate) struct Shared {
     pub(crate) options: GatewayOptions,
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) live: Arc<LiveCallTable>,
+    pub(crate) transfer_limits: Arc<TransferLimits>,
     pub(crate) strangers: StrangerTable,
     pub(crate) ports: Arc<PortPool>,
     pub(crate) commands: mpsc::Sender<Command>,

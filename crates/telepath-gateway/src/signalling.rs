@@ -226,6 +226,10 @@ impl Signalling {
                     DtmfSignal::Flash => self.forward(call, CarrierEvent::Flash, now),
                 }
             }
+            Event::SessionRefreshed { call, answer: Some(answer) } => {
+                self.forward(call, CarrierEvent::SessionRefreshed(answer), now);
+            }
+            Event::Refer { call, progress } => self.forward(call, CarrierEvent::Refer(progress), now),
             Event::Ended { call, end, reason } => self.on_dialog_end(call, end, reason, now),
             Event::Rejected { reason, source, status, invite, call } => match reason {
                 // A keep-alive is not an error (RFC 5626 section 3.5.1).
@@ -244,8 +248,12 @@ impl Signalling {
                     }
                 }
             },
-            // The call is told when it responds. The gateway places no calls.
-            Event::ReInviteCancelled { .. } | Event::Ringing { .. } | Event::Answered { .. } => {}
+            // The call is told when it responds. The gateway places no calls and sends no other requests.
+            Event::ReInviteCancelled { .. }
+            | Event::SessionRefreshed { answer: None, .. }
+            | Event::Response { .. }
+            | Event::Ringing { .. }
+            | Event::Answered { .. } => {}
         }
     }
 

@@ -14,3 +14,4 @@ mod return_path;
 mod sip_connections;
 mod sip_records;
 mod text_encoding;
+mod transfer;

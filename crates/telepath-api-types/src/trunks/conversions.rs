@@ -1,9 +1,33 @@
 //! Bodies of trunks, from and to the types of the domain.
 
-use telepath_core::trunk::{self, CredentialField, TrunkDraft, TrunkPatchDraft};
+use telepath_core::trunk::{
+    self, CredentialField, OutboundDraft, OutboundRules, TrunkDraft, TrunkPatchDraft,
+};
 
-use super::{CreateTrunk, CredentialState, Trunk, TrunkMetrics, UpdateTrunk};
+use super::{CreateTrunk, CredentialState, Outbound, Trunk, TrunkMetrics, UpdateTrunk};
 use crate::text::network_texts;
+
+impl From<OutboundRules> for Outbound {
+    fn from(rules: OutboundRules) -> Self {
+        Self {
+            allowed_prefixes: rules.allowed_prefixes.into_iter().map(String::from).collect(),
+            allowed_hosts: rules.allowed_hosts.into_iter().map(String::from).collect(),
+            max_concurrent: rules.max_concurrent,
+            max_per_minute: rules.max_per_minute,
+        }
+    }
+}
+
+impl From<Outbound> for OutboundDraft {
+    fn from(body: Outbound) -> Self {
+        Self {
+            allowed_prefixes: Some(body.allowed_prefixes),
+            allowed_hosts: Some(body.allowed_hosts),
+            max_concurrent: body.max_concurrent,
+            max_per_minute: body.max_per_minute,
+        }
+    }
+}
 
 impl Trunk {
     /// A trunk whose SIP URI is on `sip_host`.
@@ -33,6 +57,7 @@ impl Trunk {
             max_call_seconds: settings.max_call_seconds,
             codecs: settings.codecs.iter().map(ToString::to_string).collect(),
             srtp: settings.srtp.name().to_owned(),
+            outbound: settings.outbound.into(),
             metadata: settings.metadata,
             created_at: trunk.created_at,
             updated_at: trunk.updated_at,
@@ -89,6 +114,7 @@ impl From<CreateTrunk> for TrunkDraft {
             max_call_seconds: body.max_call_seconds,
             codecs: body.codecs,
             srtp: body.srtp,
+            outbound: body.outbound.map(Into::into),
             metadata: body.metadata,
         }
     }
@@ -114,6 +140,7 @@ impl From<UpdateTrunk> for TrunkPatchDraft {
             max_call_seconds: body.max_call_seconds,
             codecs: body.codecs,
             srtp: body.srtp,
+            outbound: body.outbound.map(Into::into),
             metadata: body.metadata,
         }
     }

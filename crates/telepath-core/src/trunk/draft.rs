@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    AgentProtocol, AgentUrl, AiProvider, Codec, CredentialField, E164, HeaderName, SipPassword, SipUsername,
-    SrtpMode, TrunkSettings,
+    AgentProtocol, AgentUrl, AiProvider, Codec, CredentialField, E164, HeaderName, OutboundDraft,
+    SipPassword, SipUsername, SrtpMode, TrunkSettings,
 };
 use crate::address::NetworkList;
 use crate::secret::SecretText;
@@ -63,6 +63,8 @@ pub struct TrunkDraft {
     pub codecs: Option<Vec<String>>,
     /// `off`, `preferred` (the default) or `required`.
     pub srtp: Option<String>,
+    /// Where transfers may lead; by default nowhere.
+    pub outbound: Option<OutboundDraft>,
     /// Up to 16 pairs of strings that mean something to you.
     pub metadata: Option<BTreeMap<String, String>>,
 }
@@ -218,6 +220,7 @@ fn check_settings(draft: TrunkDraft, problems: &mut Invalid) -> TrunkSettings {
             .optional("max_call_seconds", draft.max_call_seconds, |n| in_range(n, MAX_CALL_SECONDS)),
         codecs: check_codecs(draft.codecs.unwrap_or_default(), problems),
         srtp: problems.optional("srtp", draft.srtp, |name| check_srtp(&name)).unwrap_or_default(),
+        outbound: draft.outbound.unwrap_or_default().check(problems),
         metadata: checked_metadata(draft.metadata.unwrap_or_default(), problems),
     }
 }

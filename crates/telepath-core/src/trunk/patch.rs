@@ -6,7 +6,7 @@ use super::draft::{
     check_api_key, check_codecs, check_headers, check_numbers, check_prompt, check_srtp, in_call_range,
     in_range, short_text,
 };
-use super::{AgentUrl, AiProvider, CredentialField, Trunk, TrunkSettings, TrunkStatus};
+use super::{AgentUrl, AiProvider, CredentialField, OutboundDraft, Trunk, TrunkSettings, TrunkStatus};
 use crate::address::NetworkList;
 use crate::patch::Patch;
 use crate::secret::SecretText;
@@ -50,6 +50,8 @@ pub struct TrunkPatchDraft {
     pub codecs: Option<Vec<String>>,
     /// `off`, `preferred` or `required`.
     pub srtp: Option<String>,
+    /// Replaces all rules.
+    pub outbound: Option<OutboundDraft>,
     /// Replaces all pairs.
     pub metadata: Option<BTreeMap<String, String>>,
 }
@@ -133,6 +135,9 @@ impl TrunkPatchDraft {
         }
         let srtp = problems.optional("srtp", self.srtp, |name| check_srtp(&name));
         settings.srtp = srtp.unwrap_or(settings.srtp);
+        if let Some(outbound) = self.outbound {
+            settings.outbound = outbound.check(&mut problems);
+        }
         if let Some(metadata) = self.metadata {
             settings.metadata = checked_metadata(metadata, &mut problems);
         }

@@ -43,7 +43,7 @@ pub(crate) struct AgentLink {
     /// The token of the frame being written.
     token: Option<WriteToken>,
     /// A text frame that does not come from the bridge. A newer one replaces it.
-    pending_text: Option<&'static str>,
+    pending_text: Option<String>,
     window: SendWindow,
     next_ping: Instant,
     /// Whether to write a ping as soon as the socket accepts one.
@@ -69,7 +69,7 @@ impl AgentLink {
     }
 
     /// Queues a text frame that does not come from the bridge.
-    pub(crate) fn send_text(&mut self, text: &'static str) {
+    pub(crate) fn send_text(&mut self, text: String) {
         self.pending_text = Some(text);
     }
 
@@ -119,7 +119,7 @@ impl AgentLink {
                 self.pong_deadline.get_or_insert_with(|| Instant::now() + PONG_TIMEOUT);
                 Message::Ping(self.window.ping())
             } else if let Some(text) = self.pending_text.take() {
-                Message::Text(Utf8Bytes::from_static(text))
+                Message::text(text)
             } else if !self.window.has_room() && !bridge.is_over() {
                 return Poll::Pending;
             } else if let Some(output) = bridge.poll_agent() {

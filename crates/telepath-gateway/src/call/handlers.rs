@@ -7,6 +7,7 @@ use telepath_core::ports::AgentEvent;
 use telepath_media::bridge::Output;
 use telepath_media::dtmf::Digit;
 use telepath_media::sdp::Negotiated;
+use telepath_sip::DialogEnd;
 use telepath_sip::message::SdpBody;
 
 use super::task::{AgentConnection, CallPhase, CallTask, Disconnection};
@@ -18,9 +19,6 @@ use crate::{codec, disconnect_reason};
 
 /// How long an ending call waits for the response to our BYE and for the agent to close its socket.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The reply to `transfer`.
-const TRANSFER_NOT_SUPPORTED: &str = r#"{"type":"error","code":"transfer_not_supported","message":"this version does not support call transfer"}"#;
 
 impl CallTask<'_> {
     pub(super) async fn on_timer(&mut self, now: Instant) {
@@ -75,10 +73,8 @@ impl CallTask<'_> {
                 }
                 // The bridge refuses tool calls itself, because it was told that there is no endpoint for them.
                 Output::ToolCall(_) | Output::ToolCallCancelled(_) => {}
-                Output::Transfer { target: _ } => {
-                    if let AgentConnection::Open(link) = &mut self.agent {
-                        link.send_text(TRANSFER_NOT_SUPPORTED);
-                    }
+                Output::Transfer { target } => {
+                    self.transfer(target.as_str(), now).await;
                 }
             }
         }
@@ -149,7 +145,7 @@ impl CallTask<'_> {
         if !matches!(self.agent, AgentConnection::AwaitingAck(_)) {
             self.bridge.handle_answered(now);
         }
-        self.journal.record_answer(self.shared.clock.now(), codec::to_core(self.codec));
+        self.journal.record_answer(self.shared.clock.now(), codec::to_core(self.media.codec));
         if matches!(self.agent, AgentConnection::Open(_)) && self.bridge.is_agent_ready() {
             self.report_agent_connected();
         }
@@ -173,9 +169,15 @@ impl CallTask<'_> {
             }
             // The agent protocols have no event for it.
             CarrierEvent::Flash => self.bridge.handle_signalled_flash(),
+            CarrierEvent::SessionRefreshed(answer) => self.on_session_refreshed(&answer, now),
+            CarrierEvent::Refer(progress) => self.on_refer(progress, now).await,
             CarrierEvent::Ended(end) => {
                 self.dialog_ended = true;
-                let (reason, text) = disconnect_reason::from_dialog(&end);
+                let (reason, text) = if end == DialogEnd::ByeReceived && self.is_transferred_by_bye() {
+                    (DisconnectReason::Transferred, None)
+                } else {
+                    disconnect_reason::from_dialog(&end)
+                };
                 self.end(reason, text, now).await;
             }
         }
@@ -189,7 +191,7 @@ impl CallTask<'_> {
             return;
         }
         if let Some(media) = answer.and_then(|answer| self.offer_answer.accept_answer(&answer)) {
-            self.apply_media(&media, now);
+            self.apply_media(media, now);
         } else if self.bridge.remote().is_none() {
             let text = "the ACK has no valid SDP answer to our offer".to_owned();
             self.end(DisconnectReason::CarrierError, Some(text), now).await;
@@ -209,17 +211,24 @@ impl CallTask<'_> {
         }
     }
 
-    /// Our answer is out, so what it says takes effect. Until then the caller may withdraw its offer.
-    fn on_reinvite_accepted(&mut self, now: Instant) {
-        if let Some(media) = self.offered_media.take() {
-            self.apply_media(&media, now);
+    /// The answer to a refresh may still move the caller's side elsewhere.
+    fn on_session_refreshed(&mut self, answer: &SdpBody, now: Instant) {
+        if let Some(media) = self.offer_answer.refreshed(answer).filter(|media| *media != self.media) {
+            self.apply_media(media, now);
         }
     }
 
-    fn apply_media(&mut self, media: &Negotiated, now: Instant) {
-        self.codec = media.codec;
-        self.bridge.handle_negotiated(media, now);
+    /// Our answer is out, so what it says takes effect. Until then the caller may withdraw its offer.
+    fn on_reinvite_accepted(&mut self, now: Instant) {
+        if let Some(media) = self.offered_media.take() {
+            self.apply_media(media, now);
+        }
+    }
+
+    fn apply_media(&mut self, media: Negotiated, now: Instant) {
+        self.bridge.handle_negotiated(&media, now);
         self.lease.set_rtcp_muxed(self.bridge.is_rtcp_muxed());
+        self.media = media;
     }
 
     async fn on_reinvite(&mut self, offer: Option<SdpBody>) {
@@ -308,17 +317,5 @@ impl CallTask<'_> {
     pub(super) async fn send_command(&mut self, command: Command) {
         // Fails only when the signalling task has stopped, which the call learns from its channel.
         let _ = self.shared.commands.send(command).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_telepath_v1_schema_lists_the_error_code_of_transfer() {
-        let schema = include_str!("../../../telepath-media/schema/telepath.v1.json");
-        let code = "\"transfer_not_supported\"";
-        assert!(schema.contains(code) && TRANSFER_NOT_SUPPORTED.contains(code));
     }
 }

@@ -146,6 +146,12 @@ impl OfferAnswer {
         Some(self.policy.apply(media))
     }
 
+    /// The media after our latest description was offered once more and answered; `None` if the answer does not match it.
+    pub(super) fn refreshed(&self, answer: &SdpBody) -> Option<Negotiated> {
+        let answer = SessionDescription::parse(answer.as_bytes()).ok()?;
+        sdp::accept_answer(self.last.as_ref()?, &answer).ok().map(|media| self.policy.apply(media))
+    }
+
     /// Creates a description. Its version is the last one, or one more if anything has changed (RFC 3264 section 8), so
     /// that a re-INVITE which only refreshes the session does not look like a change.
     fn describe(&mut self, create: impl Fn(LocalMedia) -> SessionDescription) -> SessionDescription {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use telepath_core::call::{CallStatus, DisconnectReason};
 use telepath_core::clock::Timestamp;
 use telepath_core::entropy::EntropyError;
+use telepath_core::trunk::OutboundRules;
 use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits, CallBridge};
-use telepath_media::codec::AudioCodec;
 use telepath_media::dialect::{AgentMessage, CallContext, Dialect};
 use telepath_media::sdp::Negotiated;
 use telepath_sip::CallHandle;
@@ -24,6 +24,7 @@ use tokio::time::Sleep;
 
 use super::journal::Journal;
 use super::offer_answer::OfferAnswer;
+use super::transfer::PendingTransfer;
 use super::{CallFacts, CallSetup, CallSummary};
 use crate::agent::{AgentLink, AgentSocket, ConnectError, LinkLost, ReceivedFrame, connect};
 use crate::command::{CarrierEvent, Command};
@@ -93,13 +94,16 @@ pub(super) struct CallTask<'a> {
     pub(super) carrier_events: mpsc::Receiver<CarrierEvent>,
     pub(super) hang_up_requests: mpsc::Receiver<DisconnectReason>,
     pub(super) bridge: CallBridge,
-    pub(super) codec: AudioCodec,
+    /// The media in effect.
+    pub(super) media: Negotiated,
     /// The media of a re-INVITE or UPDATE whose answer is not out yet.
     pub(super) offered_media: Option<Negotiated>,
     pub(super) agent: AgentConnection,
     /// Whether `agent.connected` was reported and `agent.disconnected` was not.
     pub(super) agent_reported: bool,
     pub(super) offer_answer: OfferAnswer,
+    pub(super) outbound: OutboundRules,
+    pub(super) pending_transfer: Option<PendingTransfer>,
     pub(super) media_policy: MediaPolicy,
     /// The body of our 200.
     pub(super) description: SdpBody,
@@ -155,7 +159,7 @@ impl<'a> CallTask<'a> {
             None => offer_answer.offer(),
             Some(offer) => offer_answer.answer(offer),
         }?;
-        let codec = negotiated.codec;
+        let media = negotiated.clone();
         let options = &shared.options;
         let facts = setup.facts.clone();
         let config = BridgeConfig {
@@ -192,8 +196,10 @@ impl<'a> CallTask<'a> {
             lease: setup.lease,
             carrier_events: setup.carrier_events,
             hang_up_requests: setup.hang_up_requests,
+            outbound: setup.outbound,
+            pending_transfer: None,
             bridge,
-            codec,
+            media,
             offered_media: None,
             agent: if setup.return_path_proved {
                 AgentConnection::Connecting(Box::pin(connecting))

@@ -281,6 +281,9 @@ impl TestCall {
             }
             Event::Confirmed { .. }
             | Event::ReInviteCancelled { .. }
+            | Event::Response { .. }
+            | Event::Refer { .. }
+            | Event::SessionRefreshed { .. }
             | Event::Dtmf { .. }
             | Event::Rejected { .. } => None,
         }
@@ -348,11 +351,16 @@ impl TestCall {
 fn test_call_end(end: DialogEnd) -> TestCallEnd {
     match end {
         DialogEnd::RejectedByPeer { status, phrase } => TestCallEnd::Rejected(status, phrase),
-        DialogEnd::ByeReceived | DialogEnd::ByeSent { .. } | DialogEnd::AckTimeout => TestCallEnd::HungUp,
+        DialogEnd::ByeReceived
+        | DialogEnd::ByeSent { .. }
+        | DialogEnd::AckTimeout
+        | DialogEnd::PeerLost
+        | DialogEnd::SessionExpired => TestCallEnd::HungUp,
         DialogEnd::Cancelled => TestCallEnd::Cancelled,
         DialogEnd::InviteTimeout
         | DialogEnd::ConnectionFailed
         | DialogEnd::RejectedByUs(_)
+        | DialogEnd::PrackTimeout
         | DialogEnd::Challenged => TestCallEnd::NoResponse,
     }
 }

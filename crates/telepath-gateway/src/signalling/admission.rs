@@ -217,6 +217,7 @@ impl Signalling {
             system_prompt: settings.system_prompt.clone(),
             metadata: settings.metadata.clone(),
             max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            outbound: settings.outbound.clone(),
             arrived_at: invite.arrived_at,
             lease,
             carrier_events,

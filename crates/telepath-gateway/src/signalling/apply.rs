@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use telepath_core::call::DisconnectReason;
-use telepath_sip::CallHandle;
+use telepath_sip::message::StatusCode;
+use telepath_sip::{CallHandle, DialogRequest, ReferProgress};
 use tokio::sync::oneshot;
 
 use super::{AdmittedCall, InviteState, Signalling};
@@ -51,6 +52,13 @@ impl Signalling {
             }
             Command::RejectReInvite(call, reason) => {
                 self.endpoint.reject_reinvite(call, reason.rejection(), now)
+            }
+            Command::Refer(call, refer) => {
+                if self.endpoint.request(call, DialogRequest::Refer(*refer), now).is_err() {
+                    let (status, phrase) = (StatusCode::SERVICE_UNAVAILABLE, "not sent".to_owned());
+                    self.forward(call, CarrierEvent::Refer(ReferProgress::Refused { status, phrase }), now);
+                }
+                Ok(())
             }
             Command::Release(call, reply) => {
                 self.release(call, reply);

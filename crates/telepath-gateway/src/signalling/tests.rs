@@ -59,6 +59,7 @@ fn signalling_to(agent: &str, adjust: impl FnOnce(&mut GatewayOptions)) -> (Sign
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
         live: Arc::default(),
+        transfer_limits: Arc::default(),
         strangers: StrangerTable::default(),
         commands,
         tasks: TaskTracker::new(),

@@ -91,15 +91,13 @@ async fn telephone_events_reach_the_agent_as_dtmf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transfer_is_answered_with_error_and_hangup_ends_the_call() {
+async fn hangup_by_the_agent_ends_the_call() {
     let mut agent = ScriptedAgent::start().await;
     let gateway = TestGateway::start(&agent.url).await;
     let mut call = TestCall::dial(gateway.caller()).await.unwrap();
     let (answered, mut socket) =
         tokio::join!(within(call.until_answered(test_deadline())), agent.connection());
     assert!(answered.unwrap().is_some());
-    socket.send(Message::text(r#"{"type":"transfer","to":"tel:+15550100999"}"#)).await.unwrap();
-    assert!(wait_for_event(&mut socket, "error").await.contains("transfer_not_supported"));
     socket.send(Message::text(r#"{"type":"hangup"}"#)).await.unwrap();
     assert_eq!(within(call.play_and_listen(Duration::from_secs(20))).await.unwrap(), EndedBy::Callee);
     assert!(wait_for_event(&mut socket, "stop").await.contains("agent_hangup"));

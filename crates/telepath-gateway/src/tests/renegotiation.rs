@@ -100,6 +100,11 @@ impl ScriptedCaller {
         )
     }
 
+    /// The next INVITE is outside a dialog again.
+    pub(super) fn forget_dialog(&mut self) {
+        self.to = format!("<sip:{USER}@127.0.0.1>");
+    }
+
     pub(super) async fn bye(mut self, cseq: u32) -> CallEnd {
         self.send("BYE", cseq, "").await;
         assert!(self.answer(cseq, "BYE").await.starts_with("SIP/2.0 200"));

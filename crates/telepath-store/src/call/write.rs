@@ -223,6 +223,7 @@ fn severity_of(status: CallStatus, reason: DisconnectReason) -> Option<Severity>
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::NoAnswer
         | DisconnectReason::MaxDuration
         | DisconnectReason::TrunkDeleted
@@ -248,6 +249,7 @@ fn describe(reason: DisconnectReason) -> &'static str {
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::Unknown => "the call ended before it reached the agent",
     }
 }

@@ -83,6 +83,7 @@ fn failed(details: &CallDetails, reason: DisconnectReason) -> Verdict {
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::ConnectionFailed
         | DisconnectReason::NetworkError
         | DisconnectReason::AiProviderError
@@ -101,9 +102,10 @@ fn failed(details: &CallDetails, reason: DisconnectReason) -> Verdict {
 /// Whether the call ended because one of the parties wanted it to.
 const fn ended_well(reason: DisconnectReason) -> bool {
     match reason {
-        DisconnectReason::NormalDisconnect | DisconnectReason::AgentHangup | DisconnectReason::ApiHangup => {
-            true
-        }
+        DisconnectReason::NormalDisconnect
+        | DisconnectReason::AgentHangup
+        | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred => true,
         DisconnectReason::NoAnswer
         | DisconnectReason::ConnectionFailed
         | DisconnectReason::NetworkError

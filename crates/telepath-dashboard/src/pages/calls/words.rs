@@ -33,6 +33,7 @@ pub(crate) const fn ended_by(reason: DisconnectReason) -> &'static str {
         DisconnectReason::NormalDisconnect => "Caller",
         DisconnectReason::AgentHangup => "Agent",
         DisconnectReason::ApiHangup => "Hang-up request",
+        DisconnectReason::Transferred => "Transfer",
         DisconnectReason::NoAnswer => "Caller, before the answer",
         DisconnectReason::ConnectionFailed => "Agent unreachable",
         DisconnectReason::NetworkError => "No audio from the caller",
@@ -52,6 +53,7 @@ pub(crate) const fn how_it_ended(reason: DisconnectReason) -> &'static str {
         DisconnectReason::NormalDisconnect => "the caller hung up",
         DisconnectReason::AgentHangup => "the agent hung up",
         DisconnectReason::ApiHangup => "hung up by request",
+        DisconnectReason::Transferred => "transferred to somebody else",
         DisconnectReason::NoAnswer => "the caller gave up before the answer",
         DisconnectReason::ConnectionFailed => "the agent could not be reached",
         DisconnectReason::NetworkError => "the caller’s audio stopped",
@@ -112,6 +114,7 @@ pub(crate) const fn advice_on_reason(reason: DisconnectReason) -> Option<&'stati
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::NoAnswer
         | DisconnectReason::TrunkDeleted
         | DisconnectReason::Rejected

@@ -122,6 +122,7 @@ const fn is_fault(status: CallStatus, reason: DisconnectReason) -> bool {
         DisconnectReason::NormalDisconnect
         | DisconnectReason::AgentHangup
         | DisconnectReason::ApiHangup
+        | DisconnectReason::Transferred
         | DisconnectReason::NoAnswer
         | DisconnectReason::MaxDuration
         | DisconnectReason::TrunkDeleted
