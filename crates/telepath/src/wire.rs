@@ -24,7 +24,7 @@ use telepath_core::leak::SigningKeys;
 use telepath_core::ports::{LiveCalls, Mail};
 use telepath_dashboard::Dashboard;
 use telepath_egress::Egress;
-use telepath_gateway::{Gateway, GatewayOptions, SipConnectionLimits, SipTls, SipTransport, StartError};
+use telepath_gateway::{Gateway, SipTransport};
 use telepath_http::{ConnectionLimits, Dispatcher, HttpServer, RequestIds, ServerOptions};
 use telepath_metrics::Registry;
 use telepath_store::{AlertPost, ProcessRole, Store};
@@ -35,7 +35,7 @@ pub use local::LocalServer;
 pub use storage::{database, store_failure};
 pub(crate) use storage::{discard_unused_key, vault};
 
-use crate::config::{CertificateSource, Config, SipConfig};
+use crate::config::{CertificateSource, Config};
 use crate::data_dir::{DataDir, Lock};
 use crate::descriptors::{self, DescriptorShares};
 use crate::exit::{Exit, Failure};
