@@ -298,7 +298,7 @@ mod tests {
         assert!(text.contains("RTP/SAVP") && text.matches("a=crypto:").count() == 3, "{text}");
         let placeholder = proposed.srtp.unwrap();
         assert!(!text.contains(&**placeholder.remote.key.to_base64()));
-        let media = exchange.accept_answer(&secure_offer(&GCM.replace('2', "1"))).unwrap();
+        let media = exchange.accept_answer(&secure_offer(&GCM.replacen('2', "1", 1))).unwrap();
         let keys = media.srtp.unwrap();
         assert!(text.contains(&format!("a=crypto:1 AEAD_AES_128_GCM inline:{}", *keys.local.to_base64())));
         let next = exchange.offer().unwrap().0;
