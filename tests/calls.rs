@@ -76,10 +76,15 @@ impl CallFixture {
 
     /// Starts a server with these options too.
     async fn start_with(others: &[&str], options: &[&str]) -> anyhow::Result<Self> {
+        Self::start_in(Home::new(), others, options).await
+    }
+
+    /// Starts a server in this home.
+    async fn start_in(home: Home, others: &[&str], options: &[&str]) -> anyhow::Result<Self> {
         let agent = EchoAgent::start("127.0.0.1:0".parse()?).await?;
         let allow = [&[agent.addr().to_string().as_str()], others].concat().join(",");
         let options = [&["--egress-allow", &allow], options].concat();
-        let server = Home::new().start_with(&options).await?;
+        let server = home.start_with(&options).await?;
         let client = server.client()?;
         let key = server.admin_key().await?.secret;
         let trunk = create_trunk(&client, &key, "support-01", &agent.url()).await?;

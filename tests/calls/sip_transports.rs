@@ -13,7 +13,7 @@ use super::sipp::{self, Sipp};
 use super::{CallFixture, sine};
 use crate::support::output::log_file;
 use crate::support::waiting::until;
-use crate::support::{Outcome, cli};
+use crate::support::{Home, Outcome, cli};
 
 /// Calls of each run of sipp.
 const CALLS: u64 = 40;
@@ -80,7 +80,9 @@ async fn telepath_call_reaches_a_server_over_tls_that_it_can_verify() -> Outcome
 
 #[tokio::test]
 async fn baresip_calls_over_tls() -> Outcome {
-    let fixture = CallFixture::start_with(&[], &LISTEN).await?;
+    // This version of baresip gives up at a challenge with an algorithm that it does not know.
+    let home = Home::new().with_env("TELEPATH_SIP_DIGEST_ALGORITHMS", "md5");
+    let fixture = CallFixture::start_in(home, &[], &LISTEN).await?;
     let target = fixture.server.addresses.sip_tls.context("a TLS listener")?;
     let folder = fixture.server.home().beside("baresip");
     std::fs::create_dir_all(&folder)?;

@@ -81,7 +81,7 @@ pub(super) async fn run(fixture: &CallFixture, folder: &Path, run: Sipp) -> anyh
     let mut sipp = Command::new("sipp");
     sipp.current_dir(folder)
         .arg(run.target.to_string())
-        .args(["-t", run.transport])
+        .args(["-t", run.transport, "-max_socket", "500"])
         .arg("-sf")
         .arg(scenario)
         .args(["-s", &fixture.trunk.username, "-au", &fixture.trunk.username, "-ap", &fixture.trunk.password])
