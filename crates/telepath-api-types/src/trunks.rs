@@ -28,7 +28,10 @@ pub struct Trunk {
     /// `active`, `inactive` or `error`.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::TrunkStatus, example = "active"))]
     pub status: String,
-    /// `openai`, `elevenlabs` or `custom`.
+    /// Why the status is `error`; null otherwise. The first call that reaches the agent clears it.
+    #[cfg_attr(feature = "openapi", schema(example = json!(null)))]
+    pub status_reason: Option<String>,
+    /// `openai`, `elevenlabs`, `deepgram`, `gemini` or `custom`.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::AiProvider, example = "custom"))]
     pub ai_provider: String,
     /// The user part of its SIP URI.
@@ -37,13 +40,17 @@ pub struct Trunk {
     /// The SIP URI to which carriers send calls.
     #[cfg_attr(feature = "openapi", schema(example = "sip:support-01@sip.example.com"))]
     pub sip_endpoint: String,
-    /// The protocol between the gateway and a custom agent.
+    /// The protocol between the gateway and a custom agent: `telepath.v1` or `twilio`.
     #[cfg_attr(feature = "openapi", schema(value_type = enums::AgentProtocol, example = "telepath.v1"))]
     pub agent_protocol: String,
     /// The OpenAI API key, never in full.
     pub openai_api_key: Option<CredentialState>,
     /// The ElevenLabs API key, never in full.
     pub elevenlabs_api_key: Option<CredentialState>,
+    /// The Deepgram API key, never in full.
+    pub deepgram_api_key: Option<CredentialState>,
+    /// The Gemini API key, never in full.
+    pub gemini_api_key: Option<CredentialState>,
     /// The headers for a custom agent, never in full.
     pub custom_headers: Option<CredentialState>,
     /// The id of the ElevenLabs agent.
@@ -191,7 +198,7 @@ pub struct CreateTrunk {
     #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `openai`, `elevenlabs` or `custom`.
+    /// `openai`, `elevenlabs`, `deepgram`, `gemini` or `custom`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::AiProvider>, required))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ai_provider: Option<String>,
@@ -214,6 +221,14 @@ pub struct CreateTrunk {
     /// Required for `elevenlabs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elevenlabs_agent_id: Option<String>,
+    /// Required for `deepgram`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub deepgram_api_key: Option<SecretText>,
+    /// Required for `gemini`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub gemini_api_key: Option<SecretText>,
     /// Required for `custom`: a `wss://` URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_endpoint: Option<String>,
@@ -221,7 +236,7 @@ pub struct CreateTrunk {
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal_map")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]
     pub custom_headers: Option<BTreeMap<String, SecretText>>,
-    /// For `custom`: `telepath.v1`.
+    /// For `custom`: `telepath.v1` (default) or `twilio`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::AgentProtocol>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_protocol: Option<String>,
@@ -290,9 +305,21 @@ pub struct UpdateTrunk {
     /// Only for the provider `elevenlabs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elevenlabs_agent_id: Option<String>,
+    /// Only for the provider `deepgram`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub deepgram_api_key: Option<SecretText>,
+    /// Only for the provider `gemini`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "secret::reveal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
+    pub gemini_api_key: Option<SecretText>,
     /// Only for the provider `custom`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_endpoint: Option<String>,
+    /// Only for the provider `custom`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<enums::AgentProtocol>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_protocol: Option<String>,
     /// Only for the provider `custom`; replaces all headers, null removes them.
     #[serde(default, skip_serializing_if = "Patch::is_kept", serialize_with = "secret::reveal_patch")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<BTreeMap<String, String>>))]

@@ -13,7 +13,7 @@ use crate::id::{AccountId, CallId, TrunkId};
 use crate::mail::Letter;
 use crate::network_set::NetworkSet;
 use crate::server_status::ServerStatus;
-use crate::trunk::{AgentTarget, AgentUrl, TrunkLookup, TrunkMatch};
+use crate::trunk::{AgentSession, AgentTarget, AgentUrl, TrunkLookup, TrunkMatch};
 use crate::user::{ExternalIdentity, GroupRoles, IdentityError, IdentityRequest, IdentityResponse};
 use crate::webhook::WebhookUrl;
 
@@ -108,13 +108,24 @@ pub enum AgentMessage {
     },
 }
 
+/// What an agent says after its socket is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentGreeting {
+    /// The provider has accepted the session with the settings of the trunk, this long after the first packet.
+    Ready(Duration),
+    /// The first message of an agent whose protocol has no such handshake.
+    Message(AgentMessage),
+    /// Such an agent said nothing within a few seconds, as one that waits for its caller does.
+    Silence,
+}
+
 /// How an agent answered a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentAnswer {
     /// From the first packet to the open WebSocket.
     pub opened_in: Duration,
-    /// `None` if the agent said nothing within a few seconds, as one that waits for its caller does.
-    pub first: Option<AgentMessage>,
+    /// What it said then.
+    pub greeting: AgentGreeting,
 }
 
 /// An agent did not answer a test. The text holds no secret.
@@ -125,7 +136,11 @@ pub struct ProbeError(pub String);
 /// The requests of the dashboard to test an agent before calls depend on it.
 pub trait AgentProbe: fmt::Debug + Send + Sync + 'static {
     /// Connects to an agent as for a call, within a bounded time, and closes the connection again.
-    fn probe<'a>(&'a self, target: &'a AgentTarget) -> PortFuture<'a, Result<AgentAnswer, ProbeError>>;
+    fn probe<'a>(
+        &'a self,
+        target: &'a AgentTarget,
+        session: &'a AgentSession,
+    ) -> PortFuture<'a, Result<AgentAnswer, ProbeError>>;
 }
 
 /// A letter was not sent.

@@ -5,6 +5,7 @@ mod lookup;
 mod names;
 mod outbound;
 mod patch;
+mod provider;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub use outbound::{
     CallTarget, InvalidTarget, NumberPrefix, OutboundDraft, OutboundRules, SipHost, TargetNotAllowed,
 };
 pub use patch::{TrunkPatch, TrunkPatchDraft};
+pub use provider::{AgentProtocol, AgentSession, AgentTarget, AiProvider, CredentialField, ProviderUrls};
 use serde::{Deserialize, Serialize};
 
 use crate::address::NetworkList;
@@ -22,29 +24,6 @@ use crate::clock::Timestamp;
 use crate::digest_hash::DigestHashes;
 use crate::id::{AccountId, TrunkId};
 use crate::named::named_enum;
-use crate::secret::SecretText;
-
-named_enum! {
-    /// The provider of the AI agent.
-    pub enum AiProvider {
-        /// OpenAI Realtime.
-        OpenAi = "openai",
-        /// ElevenLabs Agents.
-        ElevenLabs = "elevenlabs",
-        /// A WebSocket server of the user's own.
-        Custom = "custom",
-    }
-}
-
-impl AiProvider {
-    /// Whether calls can reach agents of this provider. Trunks with other providers can be kept, and refuse calls.
-    pub const fn takes_calls(self) -> bool {
-        match self {
-            Self::Custom => true,
-            Self::OpenAi | Self::ElevenLabs => false,
-        }
-    }
-}
 
 named_enum! {
     /// Whether a trunk takes calls.
@@ -53,19 +32,8 @@ named_enum! {
         Active = "active",
         /// Switched off by the user.
         Inactive = "inactive",
-        /// Cannot take calls until something is put right.
+        /// The latest calls did not reach the agent. Takes calls, so that the first success puts it right.
         Error = "error",
-    }
-}
-
-named_enum! {
-    /// How the gateway and a custom agent talk.
-    /// The name is also the WebSocket subprotocol.
-    #[derive(Default)]
-    pub enum AgentProtocol {
-        /// Telepath's own protocol: JSON text frames and PCM16LE binary frames.
-        #[default]
-        TelepathV1 = "telepath.v1",
     }
 }
 
@@ -83,24 +51,13 @@ named_enum! {
     }
 }
 
-named_enum! {
-    /// The credentials that a trunk can hold. Values are sealed; this names the places they are sealed for.
-    /// The name is the API member that sets the credential.
-    #[derive(PartialOrd, Ord)]
-    pub enum CredentialField {
-        /// An OpenAI API key.
-        OpenAiApiKey = "openai_api_key",
-        /// An ElevenLabs API key.
-        ElevenLabsApiKey = "elevenlabs_api_key",
-        /// The headers that the agent's socket is opened with, as one JSON object.
-        CustomHeaders = "custom_headers",
-    }
-}
-
-impl CredentialField {
-    /// What a credential is sealed for, see [`crate::vault::Vault::seal`].
-    pub fn place(self, trunk: TrunkId) -> String {
-        format!("{trunk}/{}", self.name())
+impl TrunkStatus {
+    /// Whether calls are accepted.
+    pub const fn takes_calls(self) -> bool {
+        match self {
+            Self::Active | Self::Error => true,
+            Self::Inactive => false,
+        }
     }
 }
 
@@ -157,6 +114,18 @@ pub struct TrunkSettings {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl TrunkSettings {
+    /// What a session with the agent is opened with.
+    pub fn session(&self) -> AgentSession {
+        AgentSession {
+            system_prompt: self.system_prompt.clone(),
+            voice_id: self.voice_id.clone(),
+            model: self.model.clone(),
+            greeting: self.greeting.clone(),
+        }
+    }
+}
+
 /// A trunk without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trunk {
@@ -167,6 +136,8 @@ pub struct Trunk {
     pub name: String,
     /// Whether it takes calls.
     pub status: TrunkStatus,
+    /// Why the status is [`TrunkStatus::Error`]; without secrets.
+    pub status_reason: Option<String>,
     /// The provider of the AI agent.
     pub ai_provider: AiProvider,
     /// How a custom agent is spoken to.
@@ -201,32 +172,6 @@ pub struct TrunkFilter {
     pub status: Option<TrunkStatus>,
     /// Oldest first; otherwise newest first.
     pub oldest_first: bool,
-}
-
-/// Where a call's audio goes, with the secrets that the connection needs.
-#[derive(Debug, Clone)]
-pub enum AgentTarget {
-    /// A server of the user's own.
-    Custom {
-        /// Where it listens.
-        url: AgentUrl,
-        /// The protocol between gateway and agent.
-        protocol: AgentProtocol,
-        /// Sent when the socket is opened.
-        headers: Vec<(HeaderName, SecretText)>,
-    },
-    /// OpenAI Realtime.
-    OpenAi {
-        /// The user's key.
-        api_key: SecretText,
-    },
-    /// `ElevenLabs` Agents.
-    ElevenLabs {
-        /// The user's key.
-        api_key: SecretText,
-        /// The user's agent.
-        agent_id: String,
-    },
 }
 
 /// Everything that the gateway needs to take a call on a trunk.

@@ -8,7 +8,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::entropy::{Entropy, EntropyError};
 use telepath_core::id::{AccountId, UserId};
 use telepath_core::secret::SecretText;
-use telepath_core::trunk::AiProvider;
+use telepath_core::trunk::{AgentProtocol, AiProvider};
 
 use crate::kept::Kept;
 
@@ -21,6 +21,8 @@ pub(crate) struct Draft {
     pub(crate) provider: AiProvider,
     /// Of a custom agent.
     pub(crate) custom_endpoint: String,
+    /// Of a custom agent.
+    pub(crate) agent_protocol: AgentProtocol,
     /// Of a custom agent.
     pub(crate) headers: BTreeMap<String, SecretText>,
     /// Of the other providers.
@@ -82,6 +84,7 @@ mod tests {
             name: name.to_owned(),
             provider: AiProvider::OpenAi,
             custom_endpoint: String::new(),
+            agent_protocol: AgentProtocol::default(),
             headers: BTreeMap::new(),
             api_key: Some(SecretText::new("sk-never-shown".to_owned())),
             elevenlabs_agent_id: String::new(),

@@ -1,6 +1,7 @@
 //! One task per call. The task owns all state of the call and handles one event at a time. Its supervisor makes sure
 //! that exactly one call record is written, even if the task panics.
 
+mod agent_events;
 mod handlers;
 mod journal;
 mod offer_answer;
@@ -20,6 +21,7 @@ use telepath_core::clock::Timestamp;
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_core::trunk::OutboundRules;
 use telepath_media::codec::AudioCodec;
+use telepath_media::dialect::DialectConfig;
 use telepath_media::sdp::{AcceptedOffer, SrtpPolicy};
 use telepath_sip::CallHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -63,6 +65,7 @@ pub(crate) struct CallSetup {
     pub(crate) codecs: Vec<AudioCodec>,
     pub(crate) srtp: SrtpPolicy,
     pub(crate) agent: AgentEndpoint,
+    pub(crate) dialect: DialectConfig,
     /// Whether the caller has answered a challenge sent to its source address.
     pub(crate) return_path_proved: bool,
     pub(crate) system_prompt: Option<String>,

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use telepath_core::address::NetworkList;
+use telepath_core::trunk::ProviderUrls;
 use telepath_egress::Egress;
 use telepath_sip::digest::DigestAlgorithms;
 
@@ -39,7 +40,7 @@ pub struct GatewayOptions {
     pub max_calls: usize,
     /// How long a call rings at most while its agent is not ready.
     pub answer_delay: Duration,
-    /// How long connecting to the agent may take, counted from the INVITE.
+    /// How long it may take until the agent is connected and, if its dialect has a handshake, ready: counted from the INVITE.
     pub agent_connect_timeout: Duration,
     /// The maximum duration of a call whose trunk does not set one.
     pub max_call_duration: Duration,
@@ -65,6 +66,8 @@ pub struct GatewayOptions {
     pub dtmf_records: DtmfRecords,
     /// The destinations at which agents may be reached; only public ones by default.
     pub egress: Egress,
+    /// Where the providers of agents are reached.
+    pub providers: ProviderUrls,
     /// Networks to which RTP may be sent although they are not public.
     pub media_networks: NetworkList,
 }
@@ -96,6 +99,7 @@ impl GatewayOptions {
             digest_algorithms: DigestAlgorithms::Both,
             dtmf_records: DtmfRecords::default(),
             egress: Egress::default(),
+            providers: ProviderUrls::default(),
             media_networks: NetworkList::default(),
         }
     }

@@ -41,8 +41,6 @@ pub(crate) enum InviteRejectReason {
     AuthThrottled,
     /// The owner deactivated the trunk.
     TrunkInactive,
-    /// The trunk is in the status `error`.
-    TrunkError,
     /// The dialled number is not in the trunk's `inbound_numbers`.
     NumberNotListed,
     /// The same, and it is not in international form.
@@ -51,8 +49,6 @@ pub(crate) enum InviteRejectReason {
     AmbiguousNumber,
     /// The trunk has `max_concurrent_calls` live calls.
     TrunkFull,
-    /// This version does not implement the dialect of the trunk's agent.
-    DialectNotSupported,
     /// The SDP offer cannot be parsed.
     MalformedSdp,
     /// The offer has no audio stream.
@@ -95,12 +91,10 @@ impl InviteRejectReason {
             Self::UriMismatch => "uri_mismatch",
             Self::AuthThrottled => "auth_throttled",
             Self::TrunkInactive => "trunk_inactive",
-            Self::TrunkError => "trunk_error",
             Self::NumberNotListed => "number_not_listed",
             Self::NationalNumber => "national_number",
             Self::AmbiguousNumber => "ambiguous_number",
             Self::TrunkFull => "trunk_full",
-            Self::DialectNotSupported => "dialect_not_supported",
             Self::MalformedSdp => "malformed_sdp",
             Self::NoAudio => "no_audio",
             Self::RtpProfile => "rtp_profile",
@@ -132,12 +126,10 @@ impl InviteRejectReason {
             Self::UriMismatch => "the digest URI names another user than the Request-URI",
             Self::AuthThrottled => "too many wrong passwords came from this address",
             Self::TrunkInactive => "the trunk is inactive",
-            Self::TrunkError => "the trunk is in the status error",
             Self::NumberNotListed => "the dialled number is not in inbound_numbers",
             Self::NationalNumber => "the dialled number is in a national form, and so not in inbound_numbers",
             Self::AmbiguousNumber => "several trunks trust the source address and take the dialled number",
             Self::TrunkFull => "the trunk has max_concurrent_calls live calls",
-            Self::DialectNotSupported => "this version does not support the trunk's agent",
             Self::MalformedSdp => "the SDP offer cannot be parsed",
             Self::NoAudio => "the SDP offer has no audio stream",
             Self::RtpProfile => {
@@ -171,9 +163,7 @@ impl InviteRejectReason {
             // A retry would be rejected too.
             Self::UriMismatch | Self::AuthThrottled | Self::TrunkInactive => StatusCode::FORBIDDEN,
             // Temporary: the owner or the agent can fix it at any time.
-            Self::TrunkError | Self::DialectNotSupported | Self::AgentUnreachable => {
-                StatusCode::TEMPORARILY_UNAVAILABLE
-            }
+            Self::AgentUnreachable => StatusCode::TEMPORARILY_UNAVAILABLE,
             Self::NumberNotListed | Self::NationalNumber | Self::AmbiguousNumber => StatusCode::NOT_FOUND,
             Self::TrunkFull => StatusCode::BUSY_HERE,
             Self::NoAudio
@@ -211,12 +201,10 @@ impl InviteRejectReason {
             | Self::UriMismatch
             | Self::AuthThrottled
             | Self::TrunkInactive
-            | Self::TrunkError
             | Self::NumberNotListed
             | Self::NationalNumber
             | Self::AmbiguousNumber
             | Self::TrunkFull
-            | Self::DialectNotSupported
             | Self::MalformedSdp
             | Self::RtpPortsExhausted
             | Self::AgentUnreachable => WarningCode::Miscellaneous,

@@ -75,6 +75,7 @@ pub(crate) const MIGRATIONS: &[Migration] = migrations! {
     40 "0040_stored_bytes";
     41 "0041_leak_guides";
     42 "0042_account_usage";
+    43 "0043_agent_failures";
     44 "0044_key_usage";
 };
 

@@ -35,6 +35,7 @@ mod leases;
 mod migrated;
 mod overviews;
 mod pages;
+mod reachability;
 mod requests;
 mod retention;
 mod retention_times;

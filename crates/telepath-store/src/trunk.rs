@@ -7,6 +7,7 @@ mod digest;
 mod metrics;
 mod names;
 mod numbers;
+pub(crate) mod reachability;
 mod row;
 mod target;
 
@@ -22,8 +23,8 @@ use telepath_core::network_set::NetworkSet;
 use telepath_core::page::{Page, PageRequest};
 use telepath_core::reach::Reach;
 use telepath_core::trunk::{
-    AgentTarget, NewTrunk, SipPassword, Trunk, TrunkFilter, TrunkLookup, TrunkMatch, TrunkMetrics,
-    TrunkPatchDraft, TrunkStatus,
+    AgentSession, AgentTarget, NewTrunk, SipPassword, Trunk, TrunkFilter, TrunkLookup, TrunkMatch,
+    TrunkMetrics, TrunkPatchDraft, TrunkStatus,
 };
 use telepath_core::validation::Invalid;
 
@@ -207,12 +208,13 @@ impl Store {
         Ok(RotatedPassword { trunk, password, rotated_at: origin.at })
     }
 
-    /// The agent of a trunk with its credentials, to test it; `None` if there is no such trunk within reach.
+    /// The agent of a trunk with its credentials and what its sessions are opened with, to test it; `None` if there is no such
+    /// trunk within reach.
     pub async fn agent_of_trunk(
         &self,
         reach: impl Into<Reach>,
         id: TrunkId,
-    ) -> Result<Option<AgentTarget>, StoreError> {
+    ) -> Result<Option<(AgentTarget, AgentSession)>, StoreError> {
         let Reach { account, trunks } = reach.into();
         if !trunks.allows(id) {
             return Ok(None);

@@ -25,7 +25,7 @@ const MAX_CALL_SECONDS: u32 = 86_400;
 pub struct TrunkDraft {
     /// The name, 1–100 characters.
     pub name: Option<String>,
-    /// `openai`, `elevenlabs` or `custom`.
+    /// The name of an [`AiProvider`].
     pub ai_provider: Option<String>,
     /// 3–30 letters, digits and hyphens; unique on this server without regard to case.
     pub sip_username: Option<String>,
@@ -37,11 +37,15 @@ pub struct TrunkDraft {
     pub elevenlabs_api_key: Option<SecretText>,
     /// Required for `elevenlabs`.
     pub elevenlabs_agent_id: Option<String>,
+    /// Required for `deepgram`.
+    pub deepgram_api_key: Option<SecretText>,
+    /// Required for `gemini`.
+    pub gemini_api_key: Option<SecretText>,
     /// Required for `custom`: a `wss://` URL.
     pub custom_endpoint: Option<String>,
     /// For `custom`: headers sent when the agent's socket is opened; their values are secrets.
     pub custom_headers: Option<BTreeMap<String, SecretText>>,
-    /// For `custom`: `telepath.v1`.
+    /// For `custom`: `telepath.v1` or `twilio`.
     pub agent_protocol: Option<String>,
     /// Said to the agent at the start of each call, at most 32 KiB.
     pub system_prompt: Option<String>,
@@ -96,7 +100,7 @@ impl TrunkDraft {
         let mut problems = Invalid::default();
         let name = problems.require("name", self.name.take(), checked_name);
         let ai_provider = problems.require("ai_provider", self.ai_provider.take(), |name| {
-            AiProvider::from_name(&name).ok_or("must be one of openai, elevenlabs, custom")
+            AiProvider::from_name(&name).ok_or("must be one of openai, elevenlabs, deepgram, gemini, custom")
         });
         let sip_username = problems.require("sip_username", self.sip_username.take(), SipUsername::try_from);
         let sip_password = problems.optional("sip_password", self.sip_password.take(), SipPassword::new);
@@ -133,6 +137,8 @@ impl TrunkDraft {
             ("openai_api_key", self.openai_api_key.is_some(), AiProvider::OpenAi, true),
             ("elevenlabs_api_key", self.elevenlabs_api_key.is_some(), AiProvider::ElevenLabs, true),
             ("elevenlabs_agent_id", self.elevenlabs_agent_id.is_some(), AiProvider::ElevenLabs, true),
+            ("deepgram_api_key", self.deepgram_api_key.is_some(), AiProvider::Deepgram, true),
+            ("gemini_api_key", self.gemini_api_key.is_some(), AiProvider::Gemini, true),
             ("custom_endpoint", self.custom_endpoint.is_some(), AiProvider::Custom, true),
             ("custom_headers", self.custom_headers.is_some(), AiProvider::Custom, false),
             ("agent_protocol", self.agent_protocol.is_some(), AiProvider::Custom, false),
@@ -148,8 +154,9 @@ impl TrunkDraft {
 }
 
 pub(super) fn check_protocol(name: Option<String>, problems: &mut Invalid) -> Option<AgentProtocol> {
-    problems
-        .optional("agent_protocol", name, |name| AgentProtocol::from_name(&name).ok_or("must be telepath.v1"))
+    problems.optional("agent_protocol", name, |name| {
+        AgentProtocol::from_name(&name).ok_or("must be telepath.v1 or twilio")
+    })
 }
 
 fn check_credentials(
@@ -160,6 +167,8 @@ fn check_credentials(
     for (field, secret) in [
         (CredentialField::OpenAiApiKey, draft.openai_api_key.take()),
         (CredentialField::ElevenLabsApiKey, draft.elevenlabs_api_key.take()),
+        (CredentialField::DeepgramApiKey, draft.deepgram_api_key.take()),
+        (CredentialField::GeminiApiKey, draft.gemini_api_key.take()),
     ] {
         if let Some(secret) = problems.optional(field.name(), secret, check_api_key) {
             credentials.insert(field, secret);
@@ -296,6 +305,34 @@ mod tests {
             check(r#"{"name":"Support","ai_provider":"openai","sip_username":"support-01"}"#).unwrap_err();
         assert_eq!(problem.first_missing(), Some("openai_api_key"));
         assert_eq!(problem.summary(), "Missing required field: openai_api_key");
+    }
+
+    #[test]
+    fn each_provider_needs_its_own_key() {
+        for (provider, field) in [
+            ("openai", "openai_api_key"),
+            ("elevenlabs", "elevenlabs_api_key"),
+            ("deepgram", "deepgram_api_key"),
+            ("gemini", "gemini_api_key"),
+        ] {
+            let draft =
+                format!(r#"{{"name":"Support","ai_provider":"{provider}","sip_username":"support-01"}}"#);
+            assert_eq!(check(&draft).unwrap_err().summary(), format!("Missing required field: {field}"));
+            let other = if field == "gemini_api_key" { "deepgram_api_key" } else { "gemini_api_key" };
+            let draft = format!(
+                r#"{{"name":"Support","ai_provider":"{provider}","sip_username":"support-01","elevenlabs_agent_id":"a",
+                    "{field}":"secret-0123","{other}":"secret-0123"}}"#
+            );
+            let problems = check(&draft).unwrap_err().into_details();
+            assert!(problems.iter().any(|problem| problem.field == other), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn every_provider_is_named_in_the_message_about_an_unknown_one() {
+        let problem = check(r#"{"ai_provider":"none"}"#).unwrap_err().into_details();
+        let message = &problem.iter().find(|problem| problem.field == "ai_provider").unwrap().message;
+        assert!(AiProvider::ALL.iter().all(|provider| message.contains(provider.name())), "{message}");
     }
 
     #[test]

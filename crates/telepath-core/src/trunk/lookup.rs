@@ -118,8 +118,7 @@ impl NumberChoice {
     }
 
     fn among(takers: &[&NumberCandidate]) -> Option<Self> {
-        let active: Vec<_> =
-            takers.iter().filter(|taker| taker.status == TrunkStatus::Active).copied().collect();
+        let active: Vec<_> = takers.iter().filter(|taker| taker.status.takes_calls()).copied().collect();
         let takers = if active.is_empty() { takers } else { &active };
         match takers {
             [] => None,

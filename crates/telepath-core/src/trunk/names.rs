@@ -95,6 +95,11 @@ pub struct AgentOrigin {
 }
 
 impl AgentUrl {
+    /// A URL that a test has checked.
+    pub(super) fn of_provider(url: &'static str) -> Self {
+        Self(url.to_owned())
+    }
+
     /// Scheme, host and port.
     pub fn origin(&self) -> AgentOrigin {
         let secure = self.0.starts_with("wss:");

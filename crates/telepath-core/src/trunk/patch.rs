@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::draft::{
-    check_api_key, check_codecs, check_headers, check_numbers, check_prompt, check_srtp, in_call_range,
-    in_range, short_text,
+    check_api_key, check_codecs, check_headers, check_numbers, check_prompt, check_protocol, check_srtp,
+    in_call_range, in_range, short_text,
 };
-use super::{AgentUrl, AiProvider, CredentialField, OutboundDraft, Trunk, TrunkSettings, TrunkStatus};
+use super::{
+    AgentProtocol, AgentUrl, AiProvider, CredentialField, OutboundDraft, Trunk, TrunkSettings, TrunkStatus,
+};
 use crate::address::NetworkList;
 use crate::patch::Patch;
 use crate::secret::SecretText;
@@ -26,8 +28,14 @@ pub struct TrunkPatchDraft {
     pub elevenlabs_api_key: Option<SecretText>,
     /// Only for the provider `elevenlabs`.
     pub elevenlabs_agent_id: Option<String>,
+    /// Only for the provider `deepgram`.
+    pub deepgram_api_key: Option<SecretText>,
+    /// Only for the provider `gemini`.
+    pub gemini_api_key: Option<SecretText>,
     /// Only for the provider `custom`.
     pub custom_endpoint: Option<String>,
+    /// Only for the provider `custom`.
+    pub agent_protocol: Option<String>,
     /// Only for the provider `custom`; replaces all headers, null takes them away.
     pub custom_headers: Patch<BTreeMap<String, SecretText>>,
     /// Null takes it away.
@@ -63,6 +71,8 @@ pub struct TrunkPatch {
     pub name: String,
     /// The new status.
     pub status: TrunkStatus,
+    /// How a custom agent is spoken to from now on.
+    pub agent_protocol: AgentProtocol,
     /// The new carrier networks.
     pub allowed_ips: NetworkList,
     /// The new settings.
@@ -80,6 +90,8 @@ impl TrunkPatchDraft {
         for (field, secret) in [
             (CredentialField::OpenAiApiKey, self.openai_api_key),
             (CredentialField::ElevenLabsApiKey, self.elevenlabs_api_key),
+            (CredentialField::DeepgramApiKey, self.deepgram_api_key),
+            (CredentialField::GeminiApiKey, self.gemini_api_key),
         ] {
             if let Some(secret) = problems.optional(field.name(), secret, check_api_key) {
                 credentials.insert(field, Some(secret));
@@ -98,6 +110,7 @@ impl TrunkPatchDraft {
         if let Some(endpoint) = &endpoint {
             require_credentials_again(trunk, endpoint, &credentials, &mut problems);
         }
+        let agent_protocol = check_protocol(self.agent_protocol, &mut problems);
         let name = problems.optional("name", self.name, checked_name);
         let status = problems.optional("status", self.status, |name| check_status(&name));
         let allowed_ips = self
@@ -147,6 +160,7 @@ impl TrunkPatchDraft {
         Ok(TrunkPatch {
             name: name.unwrap_or_else(|| trunk.name.clone()),
             status: status.unwrap_or(trunk.status),
+            agent_protocol: agent_protocol.unwrap_or(trunk.agent_protocol),
             allowed_ips: allowed_ips.unwrap_or_else(|| trunk.allowed_ips.clone()),
             settings,
             credentials,
@@ -158,7 +172,10 @@ impl TrunkPatchDraft {
             ("openai_api_key", self.openai_api_key.is_some(), AiProvider::OpenAi),
             ("elevenlabs_api_key", self.elevenlabs_api_key.is_some(), AiProvider::ElevenLabs),
             ("elevenlabs_agent_id", self.elevenlabs_agent_id.is_some(), AiProvider::ElevenLabs),
+            ("deepgram_api_key", self.deepgram_api_key.is_some(), AiProvider::Deepgram),
+            ("gemini_api_key", self.gemini_api_key.is_some(), AiProvider::Gemini),
             ("custom_endpoint", self.custom_endpoint.is_some(), AiProvider::Custom),
+            ("agent_protocol", self.agent_protocol.is_some(), AiProvider::Custom),
             ("custom_headers", self.custom_headers.is_given(), AiProvider::Custom),
         ] {
             if given && owner != provider {
@@ -212,7 +229,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::id::{AccountId, Id as _, TrunkId};
-    use crate::trunk::{AgentProtocol, CredentialState, SipUsername};
+    use crate::trunk::{CredentialState, SipUsername};
 
     /// A trunk with an agent at `wss://agent.example/voice` and sealed headers.
     fn trunk() -> Trunk {
@@ -222,6 +239,7 @@ mod tests {
             account_id: AccountId::from_bytes([2; 16]),
             name: "Support".to_owned(),
             status: TrunkStatus::Active,
+            status_reason: None,
             ai_provider: AiProvider::Custom,
             agent_protocol: AgentProtocol::default(),
             sip_username: SipUsername::try_from("support-01".to_owned()).unwrap(),

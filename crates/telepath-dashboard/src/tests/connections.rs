@@ -167,7 +167,7 @@ async fn credentials_are_replaced_and_never_shown() {
     let mut browser = Browser::of(&site, "ada@example.com").await;
     let (one, path) = (format!("/connections/{id}"), format!("/connections/{id}/credentials"));
     let page = browser.get(&one).await.expect(200).text;
-    assert!(page.contains("…abcd") && page.contains("cannot connect calls to ElevenLabs"), "{page}");
+    assert!(page.contains("…abcd") && page.contains("ElevenLabs Agents"), "{page}");
     let wrong = browser.post(&path, &[("elevenlabs_api_key", "short")]).await.expect(422).text;
     assert!(wrong.contains("Must have 8 to 512 printable characters.") && !wrong.contains("value=\"short\""));
     let reply = browser.post(&path, &[("elevenlabs_api_key", "xi-new-secret-wxyz")]).await;
@@ -290,7 +290,7 @@ async fn the_agent_of_a_connection_is_tested_with_the_stored_credentials() {
     let after = browser.post(&path, &[]).await.expect(200).text;
     assert!(after.contains("The socket was open after 84 ms.") && after.contains("1 headers"), "{after}");
     assert!(after.contains("Test again") && !after.contains("very-secret"), "{after}");
-    // What cannot be reached, and what this version cannot connect to.
+    // What cannot be reached, and what a provider accepts and refuses with the settings of the connection.
     let silent = TrunkPatchDraft {
         custom_endpoint: Some("wss://silent.example/".to_owned()),
         custom_headers: Patch::Clear,
@@ -299,10 +299,14 @@ async fn the_agent_of_a_connection_is_tested_with_the_stored_credentials() {
     site.store.update_trunk(site.account.id, support, silent, site.origin()).await.unwrap();
     let after = browser.post(&path, &[]).await.expect(200).text;
     assert!(after.contains("The agent could not be reached: &#60;b&#62;refused"), "{after}");
-    let path = format!("/connections/{}/test", eleven(&site).await);
-    let before = browser.get(&path).await.expect(200).text;
-    assert!(before.contains("This version cannot connect calls to ElevenLabs."), "{before}");
-    browser.post(&path, &[]).await.expect(200);
+    let eleven = eleven(&site).await;
+    let path = format!("/connections/{eleven}/test");
+    let after = browser.post(&path, &[]).await.expect(200).text;
+    assert!(after.contains("It accepted the session and was ready after 312 ms."), "{after}");
+    let model = TrunkPatchDraft { model: Patch::Set("none".to_owned()), ..TrunkPatchDraft::default() };
+    site.store.update_trunk(site.account.id, eleven, model, site.origin()).await.unwrap();
+    let after = browser.post(&path, &[]).await.expect(200).text;
+    assert!(after.contains("odel_not_found: &#60;b&#62;none"), "{after}");
     // Connections of other accounts do not exist, and viewers test nothing.
     let other = site.other_account("Other").await;
     let foreign = format!("/connections/{}/test", trunk(&site, other, "Foreign").await);

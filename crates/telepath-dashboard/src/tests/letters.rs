@@ -1,12 +1,14 @@
 //! The rest of the program: a mail server that keeps what it is given, and rules about destinations.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use telepath_core::mail::{Addressee, Letter};
 use telepath_core::ports::{
-    AgentAnswer, AgentMessage, AgentProbe, Destinations, Mail, MailError, PortFuture, ProbeError,
+    AgentAnswer, AgentGreeting, AgentMessage, AgentProbe, Destinations, Mail, MailError, PortFuture,
+    ProbeError,
 };
-use telepath_core::trunk::{AgentTarget, AgentUrl};
+use telepath_core::trunk::{AgentSession, AgentTarget, AgentUrl};
 use telepath_core::webhook::WebhookUrl;
 use tokio::sync::Notify;
 
@@ -95,22 +97,32 @@ impl Destinations for Rules {
     }
 }
 
-/// Agents that answer with the number of the headers that they were sent; those of `silent.example` cannot be reached.
+/// Custom agents answer with the number of the headers that they were sent; those of `silent.example` cannot be reached.
+/// Those of providers are ready, unless the model is `none`.
 #[derive(Debug)]
 struct Agents;
 
 impl AgentProbe for Agents {
-    fn probe<'a>(&'a self, target: &'a AgentTarget) -> PortFuture<'a, Result<AgentAnswer, ProbeError>> {
+    fn probe<'a>(
+        &'a self,
+        target: &'a AgentTarget,
+        session: &'a AgentSession,
+    ) -> PortFuture<'a, Result<AgentAnswer, ProbeError>> {
         Box::pin(async move {
+            let opened_in = Duration::from_millis(84);
             let AgentTarget::Custom { url, headers, .. } = target else {
-                return Err(ProbeError("this version cannot connect to it".to_owned()));
+                if session.model.as_deref() == Some("none") {
+                    return Err(ProbeError("model_not_found: <b>none</b>".to_owned()));
+                }
+                let greeting = AgentGreeting::Ready(Duration::from_millis(312));
+                return Ok(AgentAnswer { opened_in, greeting });
             };
             if url.origin().host == "silent.example" {
                 return Err(ProbeError("the agent could not be reached: <b>refused</b>".to_owned()));
             }
             let text = format!("<b>{} headers</b>\u{202e}", headers.len());
-            let opened_in = std::time::Duration::from_millis(84);
-            Ok(AgentAnswer { opened_in, first: Some(AgentMessage::Text(text)) })
+            let greeting = AgentGreeting::Message(AgentMessage::Text(text));
+            Ok(AgentAnswer { opened_in, greeting })
         })
     }
 }

@@ -2,11 +2,13 @@
 //! the trunk's headers. The texts of the errors go into the call record. They contain neither the URL nor a header,
 //! because both may contain secrets.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use socket2::SockRef;
 use telepath_core::id::CallId;
+use telepath_core::secret::SecretText;
 use telepath_egress::{Egress, EgressError, Security};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -16,6 +18,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, error::ProtocolError};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use super::endpoint::AgentAddress;
+use super::signed_url::signed_url;
 use super::{AgentEndpoint, MAX_MESSAGE};
 
 pub(crate) type AgentSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -41,14 +45,44 @@ pub(crate) enum ConnectError {
     Tls(String),
     #[error("a custom header of the trunk is not a valid HTTP header")]
     Header,
-    #[error("the agent responded to the WebSocket handshake with HTTP {0}")]
-    Http(u16),
+    #[error("the agent responded to {step} with HTTP {status}{}", meaning(*status))]
+    Http { step: Step, status: u16 },
+    #[error("the provider gave no signed URL of the agent: {0}")]
+    SignedUrl(String),
     #[error("the agent does not support the subprotocol {0}")]
     Subprotocol(&'static str),
     #[error("the WebSocket handshake with the agent failed: {0}")]
     Handshake(String),
     #[error("connecting to the agent took longer than {} s", .0.as_secs_f32())]
     Timeout(Duration),
+}
+
+/// What an agent or its provider was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    SignedUrl,
+    Handshake,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignedUrl => "the request for a signed URL",
+            Self::Handshake => "the WebSocket handshake",
+        })
+    }
+}
+
+/// What users should know about a status that refuses a connection.
+const fn meaning(status: u16) -> &'static str {
+    match status {
+        401 | 403 => ": it does not accept the credentials",
+        402 => ": the account must be paid for",
+        404 => ": it has no such agent, model or path",
+        429 => ": a rate limit or quota is exhausted",
+        500..=599 => ": it has a problem of its own",
+        _ => "",
+    }
 }
 
 /// Connects to an agent.
@@ -72,7 +106,13 @@ async fn open(
     subprotocol: Option<&'static str>,
     egress: &Egress,
 ) -> Result<AgentSocket, ConnectError> {
-    let request = request(agent, call, subprotocol)?;
+    let request = match &agent.address {
+        AgentAddress::Direct(url) => request(url, &agent.headers, call, subprotocol)?,
+        AgentAddress::Signed(url) => {
+            let url = signed_url(url, &agent.headers, egress).await?;
+            request(&url, &[], call, subprotocol)?
+        }
+    };
     let secure = request.uri().scheme_str() == Some("wss");
     let connector = if secure { Connector::Rustls(egress.tls_config()?) } else { Connector::Plain };
     let stream = dial(request.uri(), secure, egress).await?;
@@ -94,14 +134,14 @@ pub(crate) fn socket_config() -> WebSocketConfig {
 }
 
 fn request(
-    agent: &AgentEndpoint,
+    url: &SecretText,
+    given: &[(HeaderName, SecretText)],
     call: CallId,
     subprotocol: Option<&'static str>,
 ) -> Result<Request, ConnectError> {
-    let mut request = agent.url.as_str().into_client_request().map_err(|_| ConnectError::Url)?;
+    let mut request = url.expose().into_client_request().map_err(|_| ConnectError::Url)?;
     let headers = request.headers_mut();
-    for (name, value) in &agent.headers {
-        let name = HeaderName::try_from(name.as_str()).map_err(|_| ConnectError::Header)?;
+    for (name, value) in given {
         let mut value = HeaderValue::try_from(value.expose()).map_err(|_| ConnectError::Header)?;
         value.set_sensitive(true);
         headers.insert(name, value);
@@ -122,7 +162,9 @@ async fn dial(uri: &Uri, secure: bool, egress: &Egress) -> Result<TcpStream, Con
 
 fn connect_error(error: Error, subprotocol: Option<&'static str>) -> ConnectError {
     match error {
-        Error::Http(response) => ConnectError::Http(response.status().as_u16()),
+        Error::Http(response) => {
+            ConnectError::Http { step: Step::Handshake, status: response.status().as_u16() }
+        }
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
             // A server may select only what was requested, so this also happens if nothing was.
             ConnectError::Subprotocol(subprotocol.unwrap_or("none"))

@@ -26,12 +26,14 @@ pub(crate) enum ReceivedFrame {
     Binary(Bytes),
 }
 
-/// How the connection ended.
-#[derive(Debug)]
+/// How the connection ended. The text goes into the call record.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkLost {
-    /// The agent closed the WebSocket.
-    Closed,
-    /// The connection failed; the text goes into the call record.
+    /// The agent closed the WebSocket, with this code and explanation (RFC 6455 section 5.5.1).
+    #[error("the agent closed the WebSocket{}", in_words(*code, explanation))]
+    Closed { code: Option<u16>, explanation: String },
+    /// The connection failed.
+    #[error("{0}")]
     Broken(String),
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct AgentLink {
     ping_due: bool,
     pong_deadline: Option<Instant>,
     closing: bool,
+    /// The code and the explanation of the agent's close frame.
+    close_frame: Option<(u16, String)>,
 }
 
 impl AgentLink {
@@ -65,6 +69,7 @@ impl AgentLink {
             ping_due: false,
             pong_deadline: None,
             closing: false,
+            close_frame: None,
         }
     }
 
@@ -148,14 +153,22 @@ impl AgentLink {
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReceivedFrame, LinkLost>> {
         loop {
             let Some(read) = ready!(Pin::new(&mut self.socket).poll_next(cx)) else {
-                return Poll::Ready(Err(LinkLost::Closed));
+                let (code, explanation) = self.close_frame.take().unzip();
+                return Poll::Ready(Err(LinkLost::Closed {
+                    code,
+                    explanation: explanation.unwrap_or_default(),
+                }));
             };
             match read.map_err(lost)? {
+                Message::Close(Some(frame)) => {
+                    let clean = frame.reason.chars().filter(|c| !c.is_control()).collect();
+                    self.close_frame = Some((frame.code.into(), clean));
+                }
                 Message::Text(text) => return Poll::Ready(Ok(ReceivedFrame::Text(text))),
                 Message::Binary(bytes) => return Poll::Ready(Ok(ReceivedFrame::Binary(bytes))),
                 Message::Pong(data) => self.handle_pong(&data, cx),
                 // The library answers pings; after a close frame the stream ends.
-                Message::Ping(_) | Message::Close(_) | Message::Frame(_) => {}
+                Message::Ping(_) | Message::Close(None) | Message::Frame(_) => {}
             }
         }
     }
@@ -173,9 +186,20 @@ impl AgentLink {
     }
 }
 
+/// A close code other than that of a normal end (1000).
+fn in_words(code: Option<u16>, explanation: &str) -> String {
+    match code {
+        None | Some(1000) => String::new(),
+        Some(code) if explanation.is_empty() => format!(" with code {code}"),
+        Some(code) => format!(" with code {code}: {explanation}"),
+    }
+}
+
 fn lost(error: Error) -> LinkLost {
     match error {
-        Error::ConnectionClosed | Error::AlreadyClosed => LinkLost::Closed,
+        Error::ConnectionClosed | Error::AlreadyClosed => {
+            LinkLost::Closed { code: None, explanation: String::new() }
+        }
         other => LinkLost::Broken(format!("the WebSocket to the agent failed: {other}")),
     }
 }
@@ -184,6 +208,7 @@ fn lost(error: Error) -> LinkLost {
 mod tests {
     use std::future::poll_fn;
 
+    use telepath_core::trunk::{AgentProtocol, AgentSession, AgentTarget, AgentUrl, ProviderUrls};
     use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits, RtcpSeed};
     use telepath_media::codec::AudioCodec;
     use telepath_media::dialect::{CallContext, Dialect};
@@ -246,10 +271,13 @@ mod tests {
     #[tokio::test]
     async fn an_answered_ping_keeps_the_link_to_a_silent_agent() {
         let echo = EchoAgent::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let agent = super::super::AgentEndpoint {
-            url: telepath_core::trunk::AgentUrl::try_from(echo.url()).unwrap(),
+        let target = AgentTarget::Custom {
+            url: AgentUrl::try_from(echo.url()).unwrap(),
+            protocol: AgentProtocol::TelepathV1,
             headers: Vec::new(),
         };
+        let agent =
+            super::super::AgentEndpoint::of(&target, &AgentSession::default(), &ProviderUrls::default());
         let id = <telepath_core::id::CallId as telepath_core::id::Id>::from_bytes([1; 16]);
         let allow = telepath_egress::AllowList::default().and_service("127.0.0.1", echo.addr().port());
         let egress = telepath_egress::Egress::new(allow);

@@ -1,25 +1,34 @@
-//! Tests an agent: opens its socket as for a call, says what a call would say, and waits for the first answer.
+//! Tests an agent: opens its socket as for a call, says what a call would say, and waits until the provider accepts the
+//! session, or for the first message of an agent whose protocol has no handshake.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use telepath_core::call::DisconnectReason;
 use telepath_core::entropy::{Entropy, SystemEntropy, random_bytes};
 use telepath_core::id::{CallId, Id as _};
-use telepath_core::ports::{AgentAnswer, AgentMessage, AgentProbe, PortFuture, ProbeError};
-use telepath_core::trunk::AgentTarget;
+use telepath_core::ports::{AgentAnswer, AgentGreeting, AgentMessage, AgentProbe, PortFuture, ProbeError};
+use telepath_core::trunk::{AgentSession, AgentTarget, ProviderUrls};
 use telepath_egress::Egress;
+use telepath_media::bridge::{BargeIn, BridgeConfig, BridgeLimits, CallBridge, Output, RtcpSeed};
 use telepath_media::codec::AudioCodec;
-use telepath_media::dialect::{AgentFrame, CallContext, Dialect, DialectOutput, SUBPROTOCOL, ToAgent};
+use telepath_media::dialect::{self, CallContext, Dialect, DialectConfig};
+use telepath_media::playout::StreamStart;
+use telepath_media::rtcp::CanonicalName;
+use telepath_media::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
+use telepath_media::sdp::Negotiated;
 use tokio::sync::Semaphore;
-use tokio_tungstenite::tungstenite::Message;
 
-use super::{AgentEndpoint, AgentSocket, connect};
+use super::{AgentEndpoint, AgentLink, LinkLost, ReceivedFrame, connect, dialect_of};
 use crate::disconnect_reason::stop_reason;
 
 /// Until the socket is open; longer than calls wait, so that a slow agent is seen with its time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Until the first message. An agent that waits for its caller sends none.
+/// Until the provider is ready, after the socket is open.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Until the first message of an agent without a handshake. One that waits for its caller sends none.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most characters of a message that are kept.
@@ -31,91 +40,161 @@ const MAX_TESTS: usize = 8;
 #[derive(Debug)]
 pub struct SocketProbe {
     egress: Egress,
+    providers: ProviderUrls,
     permits: Semaphore,
 }
 
 impl SocketProbe {
-    pub fn new(egress: Egress) -> Self {
-        Self { egress, permits: Semaphore::new(MAX_TESTS) }
+    pub fn new(egress: Egress, providers: ProviderUrls) -> Self {
+        Self { egress, providers, permits: Semaphore::new(MAX_TESTS) }
     }
 
-    async fn run(&self, target: &AgentTarget) -> Result<AgentAnswer, ProbeError> {
-        let endpoint = AgentEndpoint::of(target).map_err(|text| ProbeError(text.to_owned()))?;
+    async fn run(&self, target: &AgentTarget, session: &AgentSession) -> Result<AgentAnswer, ProbeError> {
+        let dialect = dialect_of(target, &quiet(target, session));
+        let endpoint = AgentEndpoint::of(target, session, &self.providers);
         let busy = || ProbeError("other agents are being tested; try again in a few seconds".to_owned());
         let _permit = self.permits.try_acquire().map_err(|_| busy())?;
         let bytes = random_bytes(&SystemEntropy::default() as &dyn Entropy);
         let call = CallId::from_bytes(bytes.map_err(|error| ProbeError(error.to_string()))?);
         let began = Instant::now();
-        let opened = connect(&endpoint, call, Some(SUBPROTOCOL), &self.egress, CONNECT_TIMEOUT).await;
-        let mut socket = opened.map_err(|error| ProbeError(error.to_string()))?;
+        let mut bridge = bridge(call, dialect, session, began);
+        let subprotocol = bridge.subprotocol();
+        let opened = connect(&endpoint, call, subprotocol, &self.egress, CONNECT_TIMEOUT).await;
+        let socket = opened.map_err(|error| ProbeError(error.to_string()))?;
         let opened_in = began.elapsed();
-        let exchange = tokio::time::timeout(MESSAGE_TIMEOUT, first_message(&mut socket, call));
-        let first = exchange.await.unwrap_or(Ok(None))?;
+        let mut conversation = Conversation {
+            link: AgentLink::new(socket, BridgeLimits::default().agent_queue, Instant::now()),
+            bridge: &mut bridge,
+        };
+        let greeting = conversation.greeting(began).await?;
         // The result is known; how the agent closes says nothing about calls.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, say_goodbye(&mut socket)).await;
-        Ok(AgentAnswer { opened_in, first })
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, conversation.say_goodbye()).await;
+        Ok(AgentAnswer { opened_in, greeting })
     }
 }
 
 impl AgentProbe for SocketProbe {
-    fn probe<'a>(&'a self, target: &'a AgentTarget) -> PortFuture<'a, Result<AgentAnswer, ProbeError>> {
-        Box::pin(self.run(target))
+    fn probe<'a>(
+        &'a self,
+        target: &'a AgentTarget,
+        session: &'a AgentSession,
+    ) -> PortFuture<'a, Result<AgentAnswer, ProbeError>> {
+        Box::pin(self.run(target, session))
     }
 }
 
-fn broken(error: &tokio_tungstenite::tungstenite::Error) -> ProbeError {
-    ProbeError(format!("the connection to the agent broke: {error}"))
-}
-
-fn message(frame: AgentFrame) -> Message {
-    match frame {
-        AgentFrame::Text(text) => Message::Text(text.into()),
-        AgentFrame::Binary(bytes) => Message::Binary(bytes.into()),
+/// A session in which a model that speaks only when it is asked to is not asked, because nobody listens.
+fn quiet(target: &AgentTarget, session: &AgentSession) -> AgentSession {
+    match target {
+        AgentTarget::OpenAi { .. } | AgentTarget::Gemini { .. } => {
+            AgentSession { greeting: None, ..session.clone() }
+        }
+        AgentTarget::Custom { .. } | AgentTarget::ElevenLabs { .. } | AgentTarget::Deepgram { .. } => {
+            session.clone()
+        }
     }
 }
 
-async fn first_message(socket: &mut AgentSocket, call: CallId) -> Result<Option<AgentMessage>, ProbeError> {
+/// The bridge of a call without a caller.
+fn bridge(call: CallId, dialect: DialectConfig, session: &AgentSession, now: Instant) -> CallBridge {
     let call = CallContext {
         call_id: call.to_string(),
         trunk_id: "test".to_owned(),
         from: "test".to_owned(),
         to: "test".to_owned(),
-        system_prompt: None,
+        system_prompt: session.system_prompt.clone(),
         metadata: BTreeMap::new(),
         sip_headers: BTreeMap::new(),
     };
-    let start = ToAgent::Start { call: &call, codec: AudioCodec::Pcmu };
-    say(socket, &start).await.map_err(|error| broken(&error))?;
-    while let Some(received) = socket.next().await {
-        match received.map_err(|error| broken(&error))? {
-            Message::Text(text) => {
-                return Ok(Some(AgentMessage::Text(text.chars().take(MAX_CHARACTERS).collect())));
-            }
-            Message::Binary(bytes) => return Ok(Some(AgentMessage::Audio { bytes: bytes.len() })),
-            Message::Close(_) => return Err(ProbeError("the agent closed the connection".to_owned())),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+    let config = BridgeConfig {
+        negotiated: Negotiated::proposed(AudioCodec::Pcmu),
+        // Nothing is sent to a caller.
+        stream: StreamStart { ssrc: Ssrc(0), sequence: SequenceNumber(0), timestamp: RtpTimestamp(0) },
+        rtcp: RtcpSeed { cname: CanonicalName::from_random([0; 12]), intervals: 0 },
+        dialect: Dialect::new(dialect),
+        call,
+        limits: BridgeLimits::default(),
+        barge_in: BargeIn::AgentDecides,
+        has_tool_endpoint: false,
+    };
+    CallBridge::new(config, now)
+}
+
+struct Conversation<'a> {
+    link: AgentLink,
+    bridge: &'a mut CallBridge,
+}
+
+impl Conversation<'_> {
+    async fn greeting(&mut self, began: Instant) -> Result<AgentGreeting, ProbeError> {
+        let lost = |lost: LinkLost| ProbeError(lost.to_string());
+        if self.bridge.is_agent_ready() {
+            let first = tokio::time::timeout(MESSAGE_TIMEOUT, self.next_frame()).await;
+            return Ok(match first {
+                Ok(frame) => AgentGreeting::Message(message(&frame.map_err(lost)?)),
+                Err(_elapsed) => AgentGreeting::Silence,
+            });
         }
+        let ready = tokio::time::timeout(READY_TIMEOUT, self.handshake());
+        let seconds = READY_TIMEOUT.as_secs();
+        ready.await.map_err(|_| {
+            ProbeError(format!("the agent opened its socket, but was not ready within {seconds} s"))
+        })??;
+        Ok(AgentGreeting::Ready(began.elapsed()))
     }
-    Err(ProbeError("the agent closed the connection".to_owned()))
+
+    /// Reads until the provider has accepted the session.
+    async fn handshake(&mut self) -> Result<(), ProbeError> {
+        while !self.bridge.is_agent_ready() {
+            let now = Instant::now();
+            match self.next_frame().await.map_err(|lost| ProbeError(lost.to_string()))? {
+                ReceivedFrame::Text(text) => {
+                    self.bridge.handle_agent_message(dialect::AgentMessage::Text(&text), now);
+                }
+                ReceivedFrame::Binary(bytes) => {
+                    self.bridge.handle_agent_message(dialect::AgentMessage::Binary(&bytes), now);
+                }
+            }
+            while let Some(output) = self.bridge.poll_output() {
+                match output {
+                    Output::HangUp { detail, .. } => {
+                        let text = detail.unwrap_or_else(|| "the agent ended the session".to_owned());
+                        return Err(ProbeError(text));
+                    }
+                    Output::SendRtp { .. }
+                    | Output::SendRtcp { .. }
+                    | Output::AgentReady
+                    | Output::ToolCall(_)
+                    | Output::ToolCallCancelled(_)
+                    | Output::ProviderError(_)
+                    | Output::Transfer { .. } => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the bridge says until the agent says something.
+    async fn next_frame(&mut self) -> Result<ReceivedFrame, LinkLost> {
+        poll_fn(|cx| match self.link.poll_write(self.bridge, cx) {
+            Poll::Ready(Err(lost)) => Poll::Ready(Err(lost)),
+            Poll::Ready(Ok(())) | Poll::Pending => self.link.poll_read(cx),
+        })
+        .await
+    }
+
+    /// Ends the session as a call does, and waits until the agent closes its socket.
+    async fn say_goodbye(&mut self) {
+        self.bridge.handle_stop(stop_reason(DisconnectReason::ApiHangup), Instant::now());
+        while self.next_frame().await.is_ok() {}
+    }
 }
 
-async fn say_goodbye(socket: &mut AgentSocket) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-    let reason = stop_reason(telepath_core::call::DisconnectReason::ApiHangup);
-    say(socket, &ToAgent::Stop(reason)).await?;
-    socket.close(None).await
-}
-
-async fn say(
-    socket: &mut AgentSocket,
-    event: &ToAgent<'_>,
-) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-    let mut output = DialectOutput::default();
-    Dialect::telepath_v1().encode(event, Instant::now(), &mut output);
-    let frames: Vec<AgentFrame> = output.take_frames().collect();
-    for frame in frames {
-        socket.send(message(frame)).await?;
+fn message(frame: &ReceivedFrame) -> AgentMessage {
+    match frame {
+        ReceivedFrame::Text(text) => AgentMessage::Text(text.chars().take(MAX_CHARACTERS).collect()),
+        ReceivedFrame::Binary(bytes) => AgentMessage::Audio { bytes: bytes.len() },
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -125,6 +204,10 @@ mod tests {
     use telepath_egress::AllowList;
     use tokio::net::TcpListener;
     use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use telepath_media::dialect::SUBPROTOCOL;
+    use tokio_tungstenite::tungstenite::Message;
 
     use super::*;
     use crate::echo_agent::EchoAgent;
@@ -141,7 +224,8 @@ mod tests {
     }
 
     fn probe(port: u16) -> SocketProbe {
-        SocketProbe::new(Egress::new(AllowList::default().and_service("127.0.0.1", port)))
+        let egress = Egress::new(AllowList::default().and_service("127.0.0.1", port));
+        SocketProbe::new(egress, ProviderUrls::default())
     }
 
     #[expect(clippy::unnecessary_wraps, clippy::result_large_err, reason = "the signature of the library")]
@@ -176,9 +260,12 @@ mod tests {
     async fn the_first_message_of_an_agent_is_reported_and_the_test_ends_like_a_call() {
         let (port, task) =
             agent(Message::Text(format!("{{\"type\":\"ready\"}}{}", "é".repeat(600)).into())).await;
-        let answer = probe(port).probe(&target(&format!("ws://127.0.0.1:{port}/"))).await.unwrap();
+        let answer = probe(port)
+            .probe(&target(&format!("ws://127.0.0.1:{port}/")), &AgentSession::default())
+            .await
+            .unwrap();
         assert!(answer.opened_in < CONNECT_TIMEOUT);
-        let Some(AgentMessage::Text(text)) = answer.first else { panic!("{answer:?}") };
+        let AgentGreeting::Message(AgentMessage::Text(text)) = answer.greeting else { panic!("{answer:?}") };
         assert!(text.starts_with("{\"type\":\"ready\"}é") && text.chars().count() == MAX_CHARACTERS);
         let heard = task.await.unwrap();
         assert!(
@@ -190,48 +277,41 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_speaks_first_is_heard() {
         let (port, _task) = agent(Message::Binary(vec![0; 320].into())).await;
-        let answer = probe(port).probe(&target(&format!("ws://127.0.0.1:{port}/"))).await.unwrap();
-        assert_eq!(answer.first, Some(AgentMessage::Audio { bytes: 320 }));
+        let answer = probe(port)
+            .probe(&target(&format!("ws://127.0.0.1:{port}/")), &AgentSession::default())
+            .await
+            .unwrap();
+        assert_eq!(answer.greeting, AgentGreeting::Message(AgentMessage::Audio { bytes: 320 }));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_that_waits_for_its_caller_passes() {
         let echo = EchoAgent::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let answer = probe(echo.addr().port()).probe(&target(&echo.url())).await.unwrap();
-        assert_eq!(answer.first, None);
+        let answer =
+            probe(echo.addr().port()).probe(&target(&echo.url()), &AgentSession::default()).await.unwrap();
+        assert_eq!(answer.greeting, AgentGreeting::Silence);
     }
 
     #[tokio::test]
-    async fn an_agent_that_must_not_be_reached_or_has_no_dialect_is_not_called() {
-        let probe = SocketProbe::new(Egress::new(AllowList::default()));
-        let error = probe.probe(&target("ws://127.0.0.1:9/")).await.unwrap_err().to_string();
+    async fn an_agent_that_must_not_be_reached_is_not_called() {
+        let probe = SocketProbe::new(Egress::new(AllowList::default()), ProviderUrls::default());
+        let error = probe
+            .probe(&target("ws://127.0.0.1:9/"), &AgentSession::default())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("could not be reached") && !error.contains("abc"), "{error}");
-        let openai = AgentTarget::OpenAi { api_key: SecretText::new("sk-never-shown".to_owned()) };
-        let error = probe.probe(&openai).await.unwrap_err().to_string();
-        assert!(error.contains("cannot connect to OpenAI") && !error.contains("sk-never"), "{error}");
     }
 
     #[tokio::test]
     async fn the_number_of_tests_at_once_is_bounded() {
-        let probe = SocketProbe::new(Egress::new(AllowList::default()));
+        let probe = SocketProbe::new(Egress::new(AllowList::default()), ProviderUrls::default());
         let _all = probe.permits.try_acquire_many(MAX_TESTS.try_into().unwrap()).unwrap();
-        let error = probe.probe(&target("ws://127.0.0.1:9/")).await.unwrap_err().to_string();
+        let error = probe
+            .probe(&target("ws://127.0.0.1:9/"), &AgentSession::default())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("try again"), "{error}");
-    }
-
-    #[test]
-    fn providers_without_a_dialect_are_those_that_take_no_calls() {
-        let secret = || SecretText::new("x".to_owned());
-        let targets = [
-            (telepath_core::trunk::AiProvider::OpenAi, AgentTarget::OpenAi { api_key: secret() }),
-            (
-                telepath_core::trunk::AiProvider::ElevenLabs,
-                AgentTarget::ElevenLabs { api_key: secret(), agent_id: "a".to_owned() },
-            ),
-            (telepath_core::trunk::AiProvider::Custom, target("wss://agent.example/")),
-        ];
-        for (provider, target) in &targets {
-            assert_eq!(AgentEndpoint::of(target).is_ok(), provider.takes_calls(), "{provider}");
-        }
     }
 }

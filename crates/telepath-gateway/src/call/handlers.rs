@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use telepath_core::call::{CallStatus, DisconnectReason};
-use telepath_core::ports::AgentEvent;
-use telepath_media::bridge::Output;
+use telepath_media::bridge::{HangUpCause, Output};
 use telepath_media::dtmf::Digit;
 use telepath_media::sdp::Negotiated;
 use telepath_sip::DialogEnd;
@@ -12,7 +11,6 @@ use telepath_sip::message::SdpBody;
 
 use super::task::{AgentConnection, CallPhase, CallTask, Disconnection};
 use super::{CallSummary, record};
-use crate::agent::{AgentLink, AgentSocket, ConnectError, LinkLost};
 use crate::command::{CarrierEvent, Command};
 use crate::reject_reason::InviteRejectReason;
 use crate::{codec, disconnect_reason};
@@ -29,6 +27,7 @@ impl CallTask<'_> {
         {
             self.on_agent_lost(lost, now).await;
         }
+        self.check_agent_ready_in_time(now).await;
         if matches!(self.phase, CallPhase::Ringing { until } if now >= until) {
             self.answer(now).await;
         }
@@ -61,7 +60,19 @@ impl CallTask<'_> {
                     }
                 }
                 Output::HangUp { cause, detail } => {
-                    self.end(disconnect_reason::from_bridge(cause), detail, now).await;
+                    let reason = match cause {
+                        // A provider that refuses the session was not reached.
+                        HangUpCause::ProviderError if !self.agent_reached => {
+                            DisconnectReason::ConnectionFailed
+                        }
+                        HangUpCause::AgentHangup
+                        | HangUpCause::MediaTimeout
+                        | HangUpCause::MaxDuration
+                        | HangUpCause::ProviderError => disconnect_reason::from_bridge(cause),
+                    };
+                    // The socket's own words say more than what the bridge makes of the code.
+                    let lost = self.agent_lost.take().filter(|_| reason == DisconnectReason::AiProviderError);
+                    self.end(reason, lost.or(detail), now).await;
                 }
                 Output::AgentReady => {
                     if matches!(self.agent, AgentConnection::Open(_)) {
@@ -77,65 +88,6 @@ impl CallTask<'_> {
                     self.transfer(target.as_str(), now).await;
                 }
             }
-        }
-    }
-
-    pub(super) async fn on_agent_connected(
-        &mut self,
-        result: Result<AgentSocket, ConnectError>,
-        now: Instant,
-    ) {
-        match result {
-            Ok(socket) => {
-                self.agent = AgentConnection::Open(Box::new(AgentLink::new(
-                    socket,
-                    self.shared.options.agent_queue / 2,
-                    now,
-                )));
-                if self.bridge.is_agent_ready() {
-                    self.on_agent_ready(now).await;
-                }
-            }
-            Err(error) => {
-                self.agent = AgentConnection::Closed;
-                self.end(DisconnectReason::ConnectionFailed, Some(error.to_string()), now).await;
-            }
-        }
-    }
-
-    /// The agent's socket is open and its handshake is complete.
-    async fn on_agent_ready(&mut self, now: Instant) {
-        match self.phase {
-            CallPhase::Ringing { .. } => self.answer(now).await,
-            CallPhase::Connected => self.report_agent_connected(),
-            CallPhase::Draining { .. } => {}
-        }
-    }
-
-    pub(super) async fn on_agent_lost(&mut self, lost: LinkLost, now: Instant) {
-        self.agent = AgentConnection::Closed;
-        let (reason, message) = match lost {
-            LinkLost::Closed => ("closed_by_agent", None),
-            LinkLost::Broken(text) => ("connection_lost", Some(text)),
-        };
-        if self.disconnection.is_some() {
-            return self.report_agent_disconnected("call_ended", None);
-        }
-        let text = message.clone().unwrap_or_else(|| "the agent closed the WebSocket".to_owned());
-        self.report_agent_disconnected(reason, message);
-        self.end(DisconnectReason::AiProviderError, Some(text), now).await;
-    }
-
-    fn report_agent_connected(&mut self) {
-        if !self.agent_reported {
-            self.agent_reported = true;
-            self.journal.record_agent(AgentEvent::Connected);
-        }
-    }
-
-    fn report_agent_disconnected(&mut self, reason: &'static str, error_message: Option<String>) {
-        if std::mem::take(&mut self.agent_reported) {
-            self.journal.record_agent(AgentEvent::Disconnected { reason, error_message });
         }
     }
 
@@ -203,6 +155,7 @@ impl CallTask<'_> {
         match std::mem::replace(&mut self.agent, AgentConnection::Closed) {
             AgentConnection::AwaitingAck(connecting) => {
                 self.agent = AgentConnection::Connecting(connecting);
+                self.agent_ready_by = now + self.shared.options.agent_connect_timeout;
                 self.bridge.handle_answered(now);
             }
             other @ (AgentConnection::Connecting(_) | AgentConnection::Open(_) | AgentConnection::Closed) => {

@@ -26,7 +26,7 @@ use super::journal::Journal;
 use super::offer_answer::OfferAnswer;
 use super::transfer::PendingTransfer;
 use super::{CallFacts, CallSetup, CallSummary};
-use crate::agent::{AgentLink, AgentSocket, ConnectError, LinkLost, ReceivedFrame, connect};
+use crate::agent::{AgentEndpoint, AgentLink, AgentSocket, ConnectError, LinkLost, ReceivedFrame, connect};
 use crate::command::{CarrierEvent, Command};
 use crate::media_policy::MediaPolicy;
 use crate::media_seeds::MediaSeeds;
@@ -99,6 +99,16 @@ pub(super) struct CallTask<'a> {
     /// The media of a re-INVITE or UPDATE whose answer is not out yet.
     pub(super) offered_media: Option<Negotiated>,
     pub(super) agent: AgentConnection,
+    /// When the agent must be ready, if it is not before its socket is open.
+    pub(super) agent_ready_by: Instant,
+    /// How to connect to the agent again.
+    pub(super) endpoint: Arc<AgentEndpoint>,
+    /// Whether the agent was ever ready.
+    pub(super) agent_reached: bool,
+    /// When the connection to the agent was last opened again.
+    pub(super) reconnected_at: Option<Instant>,
+    /// How the connection to the agent was lost, until the bridge says what that means.
+    pub(super) agent_lost: Option<String>,
     /// Whether `agent.connected` was reported and `agent.disconnected` was not.
     pub(super) agent_reported: bool,
     pub(super) offer_answer: OfferAnswer,
@@ -134,6 +144,18 @@ pub(super) async fn run(shared: Arc<Shared>, setup: CallSetup, journal: &Journal
     }
 }
 
+/// Connects to the agent of a call.
+pub(super) fn connecting(
+    shared: &Arc<Shared>,
+    endpoint: &Arc<AgentEndpoint>,
+    facts: &CallFacts,
+    subprotocol: Option<&'static str>,
+    timeout: Duration,
+) -> Connecting {
+    let (shared, endpoint, id) = (Arc::clone(shared), Arc::clone(endpoint), facts.id);
+    Box::pin(async move { connect(&endpoint, id, subprotocol, &shared.options.egress, timeout).await })
+}
+
 fn call_context(facts: &CallFacts, setup: &mut CallSetup) -> CallContext {
     CallContext {
         call_id: facts.id.to_string(),
@@ -166,7 +188,7 @@ impl<'a> CallTask<'a> {
             negotiated,
             stream: seeds.stream,
             rtcp: seeds.rtcp,
-            dialect: Dialect::telepath_v1(),
+            dialect: Dialect::new(setup.dialect.clone()),
             call: call_context(&facts, &mut setup),
             limits: BridgeLimits {
                 playout_queue: options.playout_queue,
@@ -180,11 +202,9 @@ impl<'a> CallTask<'a> {
         };
         let bridge = CallBridge::new(config, now);
         setup.lease.set_rtcp_muxed(bridge.is_rtcp_muxed());
-        let (shared_by_connect, timeout) = (shared.clone(), options.agent_connect_timeout);
-        let (id, endpoint, subprotocol) = (facts.id, setup.agent, bridge.subprotocol());
-        let connecting = async move {
-            connect(&endpoint, id, subprotocol, &shared_by_connect.options.egress, timeout).await
-        };
+        let timeout = options.agent_connect_timeout;
+        let endpoint = Arc::new(setup.agent);
+        let connecting = connecting(&shared, &endpoint, &facts, bridge.subprotocol(), timeout);
         Ok(Self {
             phase: CallPhase::Ringing { until: now + options.answer_delay },
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -202,10 +222,15 @@ impl<'a> CallTask<'a> {
             media,
             offered_media: None,
             agent: if setup.return_path_proved {
-                AgentConnection::Connecting(Box::pin(connecting))
+                AgentConnection::Connecting(connecting)
             } else {
-                AgentConnection::AwaitingAck(Box::pin(connecting))
+                AgentConnection::AwaitingAck(connecting)
             },
+            endpoint,
+            agent_ready_by: now + timeout,
+            agent_reached: false,
+            agent_lost: None,
+            reconnected_at: None,
             agent_reported: false,
             offer_answer,
             media_policy: setup.media_policy,
@@ -310,7 +335,11 @@ impl<'a> CallTask<'a> {
                 None
             }
         };
-        let Some(deadline) = [phase, link, self.bridge.poll_timeout()].into_iter().flatten().min() else {
+        let Some(deadline) = [phase, link, self.agent_ready_deadline(), self.bridge.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             return Poll::Pending;
         };
         // Each packet moves a deadline back. Waking up too early is cheaper than resetting the timer 50 times a second.

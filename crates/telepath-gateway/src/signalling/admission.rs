@@ -2,7 +2,6 @@
 //! and the limits of the server, then start the task of the call. Each rejection has an [`InviteRejectReason`]. An
 //! unknown user gets the same processing and the same responses as a wrong password.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use telepath_core::address::NetworkList;
-use telepath_core::call::{DisconnectReason, Party};
+use telepath_core::call::Party;
 use telepath_core::id::{CallId, Id as _};
 use telepath_core::ports::ControlUnavailable;
-use telepath_core::trunk::{TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner, TrunkStatus};
+use telepath_core::trunk::{TrunkForCall, TrunkLookup, TrunkMatch, TrunkOwner};
 use telepath_media::codec::AudioCodec;
 use telepath_media::sdp::{AcceptedOffer, MediaDirection, SessionDescription, SrtpPolicy};
 use telepath_sip::digest::AuthorizationHeader;
@@ -27,7 +26,7 @@ use super::refusal::{Refusal, ambiguous_owners, most_likely, number_not_listed};
 use super::sip_facts::{carrier, sip_facts};
 use super::stranger_screen::live_nonce_kind;
 use super::{AdmittedCall, CALL_QUEUE, InviteState, SignalledCall, Signalling, SipTrace};
-use crate::agent::AgentEndpoint;
+use crate::agent::{AgentEndpoint, dialect_of};
 use crate::call::{self, CallFacts, CallSetup};
 use crate::codec;
 use crate::command::Command;
@@ -159,10 +158,8 @@ impl Signalling {
         }
         let AuthenticatedInvite { invite, trunk: TrunkForCall { trunk, agent, .. } } = authenticated;
         let settings = &trunk.settings;
-        match trunk.status {
-            TrunkStatus::Active => {}
-            TrunkStatus::Inactive => return Err(InviteRejectReason::TrunkInactive.into()),
-            TrunkStatus::Error => return Err(InviteRejectReason::TrunkError.into()),
+        if !trunk.status.takes_calls() {
+            return Err(InviteRejectReason::TrunkInactive.into());
         }
         let called = CalledUsers::of_request(&invite.incoming.request);
         let numbers = &settings.inbound_numbers;
@@ -194,11 +191,8 @@ impl Signalling {
             arrived: invite.arrived,
             sip: sip_facts(invite.incoming.request.headers(), invite.incoming.flow.remote),
         };
-        let agent = AgentEndpoint::of(agent).map_err(|why| Refusal {
-            disconnect_reason: DisconnectReason::ConnectionFailed,
-            text: Some(Cow::Borrowed(why)),
-            ..Refusal::of(InviteRejectReason::DialectNotSupported)
-        })?;
+        let session = settings.session();
+        let dialect = dialect_of(agent, &session);
         let lease = self.shared.ports.lease(now).map_err(|_| InviteRejectReason::RtpPortsExhausted)?;
         let (events, carrier_events) = mpsc::channel(CALL_QUEUE + 1);
         let end = events.clone().try_reserve_owned().ok();
@@ -212,9 +206,10 @@ impl Signalling {
             media_policy: media_policy(&invite.incoming, &self.shared.options.media_networks),
             codecs,
             srtp,
-            agent,
+            agent: AgentEndpoint::of(agent, &session, &self.shared.options.providers),
+            dialect,
             return_path_proved: proved,
-            system_prompt: settings.system_prompt.clone(),
+            system_prompt: session.system_prompt,
             metadata: settings.metadata.clone(),
             max_duration: settings.max_call_seconds.map(|seconds| Duration::from_secs(seconds.into())),
             outbound: settings.outbound.clone(),

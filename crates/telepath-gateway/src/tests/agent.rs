@@ -208,7 +208,10 @@ async fn the_handshake_sends_custom_headers_and_its_error_text_omits_them() {
             HeaderName::try_from("Authorization".to_owned()).unwrap(),
             SecretText::new("Bearer hidden".to_owned()),
         )),
-        AgentTarget::OpenAi { .. } | AgentTarget::ElevenLabs { .. } => unreachable!(),
+        AgentTarget::OpenAi { .. }
+        | AgentTarget::ElevenLabs { .. }
+        | AgentTarget::Deepgram { .. }
+        | AgentTarget::Gemini { .. } => unreachable!(),
     });
     let (request, outcome) = tokio::join!(
         within(respond_to_handshake(listener, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")),

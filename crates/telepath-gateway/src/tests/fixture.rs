@@ -214,6 +214,7 @@ pub(super) fn trunk(agent_url: &str) -> TrunkForCall {
             account_id: AccountId::from_bytes([3; 16]),
             name: "Support".to_owned(),
             status: TrunkStatus::Active,
+            status_reason: None,
             ai_provider: AiProvider::Custom,
             agent_protocol: AgentProtocol::TelepathV1,
             sip_username: SipUsername::try_from(USER.to_owned()).unwrap(),

@@ -1,14 +1,15 @@
 //! Implements the gateway's control plane.
 
-use telepath_core::call::{CallEnd, CallStart};
+use telepath_core::call::{CallEnd, CallStart, DisconnectReason};
 use telepath_core::id::{AccountId, CallId, TrunkId};
 use telepath_core::network_set::NetworkSet;
 use telepath_core::ports::{AgentEvent, CallControl, ControlUnavailable, PortFuture};
 use telepath_core::trunk::{TrunkLookup, TrunkMatch};
 
-use super::write;
+use super::write::{self, EndRecorded};
 use crate::error::StoreError;
 use crate::store::Store;
+use crate::trunk::reachability::AgentAttempt;
 
 fn unavailable(error: &StoreError) -> ControlUnavailable {
     ControlUnavailable(error.to_string())
@@ -30,13 +31,23 @@ impl Store {
         let now = self.now();
         let record =
             write::AgentEventRecord { account, call, trunk, agent: event, event_id: self.new_id(now)?, now };
-        self.backend.write(move |db| Box::pin(write::agent_event(db, record))).await
+        if self.backend.write(move |db| Box::pin(write::agent_event(db, record))).await? {
+            self.record_agent_attempt(account, trunk, AgentAttempt::Reached).await?;
+        }
+        Ok(())
     }
 
     async fn write_ended(&self, end: CallEnd) -> Result<(), StoreError> {
         let now = self.now();
         let events = [self.new_id(now)?, self.new_id(now)?];
-        self.backend.write(move |db| Box::pin(write::ended(db, end, events))).await
+        let (account, trunk) = (end.account_id, end.trunk_id);
+        let unreached = (end.reason == DisconnectReason::ConnectionFailed)
+            .then(|| end.reason_text.clone().unwrap_or_else(|| "the agent could not be reached".to_owned()));
+        let ended = self.backend.write(move |db| Box::pin(write::ended(db, end, events))).await?;
+        if let (Some(why), EndRecorded::Now) = (unreached, ended) {
+            self.record_agent_attempt(account, trunk, AgentAttempt::Failed(why)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -81,41 +81,56 @@ pub(super) struct AgentEventRecord {
     pub(super) now: Timestamp,
 }
 
+/// Writes the event, and returns whether the agent was reached after attempts that failed.
 pub(super) async fn agent_event(
     db: &mut Connection,
     AgentEventRecord { account, call, trunk, agent, event_id, now }: AgentEventRecord,
-) -> Result<(), StoreError> {
-    let event: EventPayload = match agent {
+) -> Result<bool, StoreError> {
+    let (event, recovered): (EventPayload, bool) = match agent {
         AgentEvent::Connected => {
-            let (agent_type, agent_id) = agent_of(db, account, trunk).await?;
-            AgentConnected { call_id: call, connection_id: trunk, agent_type, agent_id }.into()
+            let (agent_type, agent_id, failed_before) = agent_of(db, account, trunk).await?;
+            let event = AgentConnected { call_id: call, connection_id: trunk, agent_type, agent_id };
+            (event.into(), failed_before)
         }
         AgentEvent::Disconnected { reason, error_message } => {
-            AgentDisconnected { call_id: call, connection_id: trunk, reason, error_message }.into()
+            (AgentDisconnected { call_id: call, connection_id: trunk, reason, error_message }.into(), false)
         }
     };
-    event::write(db, account, event_id, event, now).await
+    event::write(db, account, event_id, event, now).await?;
+    Ok(recovered)
 }
 
-/// The provider of a trunk's agent, and the provider's id of the agent, if it has one.
+/// The provider of a trunk's agent, the provider's id of the agent, if it has one, and whether the latest attempt to reach it
+/// failed.
 async fn agent_of(
     db: &mut Connection,
     account: AccountId,
     trunk: TrunkId,
-) -> Result<(Option<AiProvider>, Option<String>), StoreError> {
-    let sql = "SELECT ai_provider, settings FROM trunks WHERE id = $1 AND account_id = $2";
+) -> Result<(Option<AiProvider>, Option<String>, bool), StoreError> {
+    let sql = "SELECT ai_provider, settings, agent_failures FROM trunks WHERE id = $1 AND account_id = $2";
     let Some(row) = db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await? else {
-        return Ok((None, None));
+        return Ok((None, None, false));
     };
     let provider = row.named("ai_provider", AiProvider::from_name)?;
     let settings: telepath_core::trunk::TrunkSettings = row.json("settings")?;
-    Ok((Some(provider), settings.elevenlabs_agent_id))
+    Ok((Some(provider), settings.elevenlabs_agent_id, row.integer("agent_failures")? > 0))
 }
 
-pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) -> Result<(), StoreError> {
+/// Whether the end of a call was on record already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndRecorded {
+    Now,
+    Before,
+}
+
+pub(super) async fn ended(
+    db: &mut Connection,
+    end: CallEnd,
+    ids: [EventId; 2],
+) -> Result<EndRecorded, StoreError> {
     let duration = duration_seconds(end.answer_time, end.end_time);
     if store_end(db, &end, duration).await? == 0 {
-        return Ok(());
+        return Ok(EndRecorded::Before);
     }
     write_events(db, &end, duration, ids).await?;
     // Last, because calls of the same trunk wait for each other from here on.
@@ -124,7 +139,8 @@ pub(super) async fn ended(db: &mut Connection, end: CallEnd, ids: [EventId; 2]) 
     // Whoever forges the address of a carrier must not choose the names of rows either.
     let carrier = end.carrier.as_deref().filter(|_| reason != DisconnectReason::Rejected);
     let call = CountedCall { account, trunk, start_time: end.start_time, carrier, reason, figures };
-    count_call(db, call).await
+    count_call(db, call).await?;
+    Ok(EndRecorded::Now)
 }
 
 async fn write_events(

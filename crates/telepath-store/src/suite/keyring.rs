@@ -190,7 +190,10 @@ async fn everything_is_sealed_again_and_everything_hashed_stays_valid(fixture: A
 fn header_of(trunk: &TrunkForCall) -> String {
     match &trunk.agent {
         AgentTarget::Custom { headers, .. } => headers[0].1.expose().to_owned(),
-        AgentTarget::OpenAi { .. } | AgentTarget::ElevenLabs { .. } => panic!("another provider"),
+        AgentTarget::OpenAi { .. }
+        | AgentTarget::ElevenLabs { .. }
+        | AgentTarget::Deepgram { .. }
+        | AgentTarget::Gemini { .. } => panic!("another provider"),
     }
 }
 

@@ -309,7 +309,7 @@ async fn credentials_are_not_stored_in_cleartext(fixture: Arc<Fixture>) {
         ..TrunkDraft::default()
     };
     let created = store.create_trunk(account, new.check().unwrap(), fixture.origin()).await.unwrap();
-    let agent = store.agent_of_trunk(account, created.trunk.id).await.unwrap().unwrap();
+    let (agent, _) = store.agent_of_trunk(account, created.trunk.id).await.unwrap().unwrap();
     assert!(matches!(agent, AgentTarget::OpenAi { api_key } if api_key.expose() == secret));
     let state = &created.trunk.credentials[&CredentialField::OpenAiApiKey];
     assert_eq!(state.last4.as_deref(), Some("0042"));

@@ -254,14 +254,20 @@ async fn trunks_open(store: &Store, expected: &Value) {
         AgentTarget::OpenAi { api_key } => {
             assert_eq!(api_key.expose(), text(&expected["provider_key"], "value"));
         }
-        AgentTarget::ElevenLabs { .. } | AgentTarget::Custom { .. } => panic!("another provider"),
+        AgentTarget::ElevenLabs { .. }
+        | AgentTarget::Deepgram { .. }
+        | AgentTarget::Gemini { .. }
+        | AgentTarget::Custom { .. } => panic!("another provider"),
     }
     match find(text(&expected["header"], "sip_username")).await.unwrap().agent {
         AgentTarget::Custom { headers, .. } => {
             assert_eq!(headers[0].0.as_str(), text(&expected["header"], "name"));
             assert_eq!(headers[0].1.expose(), text(&expected["header"], "value"));
         }
-        AgentTarget::OpenAi { .. } | AgentTarget::ElevenLabs { .. } => panic!("another provider"),
+        AgentTarget::OpenAi { .. }
+        | AgentTarget::ElevenLabs { .. }
+        | AgentTarget::Deepgram { .. }
+        | AgentTarget::Gemini { .. } => panic!("another provider"),
     }
     assert!(find("old-01").await.is_none(), "a deleted trunk stays deleted");
 }

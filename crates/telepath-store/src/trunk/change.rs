@@ -37,10 +37,7 @@ impl Credential {
     ) -> Result<Self, StoreError> {
         let sealed = vault.seal(secret, &field.place(trunk), entropy)?;
         // The last characters of a JSON object identify nothing.
-        let last4 = match field {
-            CredentialField::OpenAiApiKey | CredentialField::ElevenLabsApiKey => secret.last4(),
-            CredentialField::CustomHeaders => None,
-        };
+        let last4 = if field.is_api_key() { secret.last4() } else { None };
         Ok(Self { field, sealed, last4 })
     }
 }
@@ -128,6 +125,7 @@ pub(super) async fn update(
     let new = Trunk {
         name: patch.name,
         status: patch.status,
+        agent_protocol: patch.agent_protocol,
         allowed_ips: patch.allowed_ips,
         settings: patch.settings,
         ..old.clone()
@@ -150,7 +148,8 @@ pub(super) async fn update(
         return Ok((old, NetworksChange::Unchanged));
     }
     db.execute(
-        "UPDATE trunks SET name = $3, status = $4, allowed_ips = $5, settings = $6, updated_at = $7 \
+        "UPDATE trunks SET name = $3, status = $4, allowed_ips = $5, settings = $6, updated_at = $7, \
+         agent_protocol = $8, agent_failures = CASE WHEN status = $4 THEN agent_failures ELSE 0 END \
          WHERE id = $1 AND account_id = $2",
         binds![
             id.to_string(),
@@ -160,6 +159,7 @@ pub(super) async fn update(
             new.allowed_ips.to_string(),
             to_json(&new.settings)?,
             origin.at,
+            new.agent_protocol.name(),
         ],
     )
     .await?;
@@ -292,6 +292,7 @@ fn audit_fields(trunk: &Trunk) -> Map<String, Value> {
     };
     audit_fields.insert("name".to_owned(), trunk.name.as_str().into());
     audit_fields.insert("status".to_owned(), trunk.status.name().into());
+    audit_fields.insert("agent_protocol".to_owned(), trunk.agent_protocol.name().into());
     audit_fields.insert("allowed_ips".to_owned(), trunk.allowed_ips.to_string().into());
     audit_fields
 }

@@ -13,7 +13,7 @@ use crate::sql::{Connection, Row, binds, corrupt, placeholders};
 
 /// The columns that [`trunk_of`] reads.
 pub(super) const COLUMNS: &str = "id, account_id, name, status, ai_provider, agent_protocol, sip_username, \
-     allowed_ips, settings, created_at, updated_at";
+     allowed_ips, settings, created_at, updated_at, status_reason";
 
 /// A trunk before it is stored.
 pub(super) fn new_trunk(id: TrunkId, account_id: AccountId, new: &NewTrunk, now: Timestamp) -> Trunk {
@@ -22,6 +22,7 @@ pub(super) fn new_trunk(id: TrunkId, account_id: AccountId, new: &NewTrunk, now:
         account_id,
         name: new.name.clone(),
         status: TrunkStatus::Active,
+        status_reason: None,
         ai_provider: new.ai_provider,
         agent_protocol: new.agent_protocol,
         sip_username: new.sip_username.clone(),
@@ -76,11 +77,14 @@ async fn states_of(db: &mut Connection, trunks: &[Trunk]) -> Result<States, Stor
 }
 
 pub(super) fn trunk_of(row: &Row) -> Result<Trunk, StoreError> {
+    let status = row.named("status", TrunkStatus::from_name)?;
     Ok(Trunk {
         id: row.parse("id")?,
         account_id: row.parse("account_id")?,
         name: row.text("name")?,
-        status: row.named("status", TrunkStatus::from_name)?,
+        status,
+        // The reason of the latest failure is kept before there are enough of them.
+        status_reason: row.maybe_text("status_reason")?.filter(|_| status == TrunkStatus::Error),
         ai_provider: row.named("ai_provider", AiProvider::from_name)?,
         agent_protocol: row.named("agent_protocol", AgentProtocol::from_name)?,
         sip_username: SipUsername::try_from(row.text("sip_username")?)

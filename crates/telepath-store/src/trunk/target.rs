@@ -10,8 +10,8 @@ use telepath_core::digest_hash::DigestHashes;
 use telepath_core::id::{AccountId, TrunkId};
 use telepath_core::secret::SecretText;
 use telepath_core::trunk::{
-    AgentTarget, AiProvider, CredentialField, CredentialState, HeaderName, NumberChoice, SipUsername, Trunk,
-    TrunkForCall, TrunkLookup, TrunkMatch,
+    AgentSession, AgentTarget, AiProvider, CredentialField, CredentialState, HeaderName, NumberChoice,
+    SipUsername, Trunk, TrunkForCall, TrunkLookup, TrunkMatch,
 };
 use telepath_core::vault::{OpenError, Sealed};
 
@@ -66,9 +66,10 @@ pub(super) async fn agent_of(
     account: AccountId,
     id: TrunkId,
     context: &StoreContext,
-) -> Result<Option<AgentTarget>, StoreError> {
+) -> Result<Option<(AgentTarget, AgentSession)>, StoreError> {
     let found = TrunkReader::new(db, context)?.by_id(id).await?;
-    Ok(found.filter(|found| found.trunk.account_id == account).map(|found| found.agent))
+    let found = found.filter(|found| found.trunk.account_id == account);
+    Ok(found.map(|found| (found.agent, found.trunk.settings.session())))
 }
 
 fn found_or_not(trunk: Option<TrunkForCall>) -> TrunkMatch {
@@ -174,6 +175,8 @@ fn target_of(trunk: &Trunk, mut secrets: Secrets) -> Result<AgentTarget, StoreEr
                 .clone()
                 .ok_or_else(|| missing("elevenlabs_agent_id"))?,
         },
+        AiProvider::Deepgram => AgentTarget::Deepgram { api_key: secret(CredentialField::DeepgramApiKey)? },
+        AiProvider::Gemini => AgentTarget::Gemini { api_key: secret(CredentialField::GeminiApiKey)? },
         AiProvider::Custom => AgentTarget::Custom {
             url: trunk.settings.custom_endpoint.clone().ok_or_else(|| missing("custom_endpoint"))?,
             protocol: trunk.agent_protocol,

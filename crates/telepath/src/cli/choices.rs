@@ -10,7 +10,7 @@ use telepath_core::key::{KEY_SORTS, KeyStatus, Preset};
 use telepath_core::scope::Scope;
 use telepath_core::secret::KeyMode;
 use telepath_core::stream::StreamKind;
-use telepath_core::trunk::{AiProvider, SrtpMode, TrunkStatus};
+use telepath_core::trunk::{AgentProtocol, AiProvider, SrtpMode, TrunkStatus};
 use telepath_core::user::Role;
 use telepath_core::webhook::SignatureScheme;
 use telepath_core::webhook::delivery::DeliveryStatus;
@@ -36,6 +36,7 @@ choices! {
     stream_kinds = StreamKind;
     trunk_statuses = TrunkStatus;
     ai_providers = AiProvider;
+    agent_protocols = AgentProtocol;
     alert_rules = AlertRule;
     alert_statuses = AlertStatus;
     alert_test_kinds = AlertTestKind;

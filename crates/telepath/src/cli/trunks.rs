@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use telepath_client::{Client, CreateTrunk, SecretText, Trunk, TrunkId, TrunksQuery};
+use telepath_core::trunk::AiProvider;
 
 use super::reach::{ApiArgs, with_client};
 use super::{choices, output, pages};
@@ -70,7 +71,7 @@ pub(crate) struct CreateArgs {
     /// File with the SIP password; generated if omitted
     #[arg(long, value_name = "FILE", help_heading = "Credentials")]
     sip_password_file: Option<PathBuf>,
-    /// File with the provider's API key, for openai and elevenlabs
+    /// File with the provider's API key, for every provider but custom
     #[arg(long, value_name = "FILE", help_heading = "Credentials")]
     provider_key_file: Option<PathBuf>,
     /// ElevenLabs agent id, for elevenlabs
@@ -79,12 +80,24 @@ pub(crate) struct CreateArgs {
     /// Agent URL, for custom: wss://…, or ws:// on this machine
     #[arg(long, value_name = "URL")]
     custom_endpoint: Option<String>,
+    /// How a custom agent is spoken to
+    #[arg(long, value_parser = choices::agent_protocols())]
+    agent_protocol: Option<String>,
     /// File with the system prompt, at most 32 KiB
     #[arg(long, value_name = "FILE")]
     system_prompt_file: Option<PathBuf>,
     /// Encryption of audio with SRTP: never, if the carrier offers it (default), or always
     #[arg(long, value_parser = choices::srtp_modes())]
     srtp: Option<String>,
+    /// Model of the provider
+    #[arg(long)]
+    model: Option<String>,
+    /// Voice of the provider
+    #[arg(long, value_name = "VOICE")]
+    voice_id: Option<String>,
+    /// What the agent says first
+    #[arg(long, value_name = "TEXT")]
+    greeting: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -129,20 +142,35 @@ pub(crate) async fn run(command: TrunksCommand) -> Result<(), Failure> {
 
 fn request(args: &CreateArgs) -> Result<CreateTrunk, Failure> {
     let provider_key = args.provider_key_file.as_deref().map(read_secret).transpose()?;
-    let (openai_api_key, elevenlabs_api_key) =
-        if args.ai_provider == "openai" { (provider_key, None) } else { (None, provider_key) };
+    let keys = match AiProvider::from_name(&args.ai_provider) {
+        Some(AiProvider::OpenAi) => CreateTrunk { openai_api_key: provider_key, ..CreateTrunk::default() },
+        Some(AiProvider::ElevenLabs) => {
+            CreateTrunk { elevenlabs_api_key: provider_key, ..CreateTrunk::default() }
+        }
+        Some(AiProvider::Deepgram) => {
+            CreateTrunk { deepgram_api_key: provider_key, ..CreateTrunk::default() }
+        }
+        Some(AiProvider::Gemini) => CreateTrunk { gemini_api_key: provider_key, ..CreateTrunk::default() },
+        Some(AiProvider::Custom) | None if provider_key.is_some() => {
+            let text = format!("the provider {} has no API key", args.ai_provider);
+            return Err(Failure::new(Exit::Usage, text).remedy("Leave out --provider-key-file."));
+        }
+        Some(AiProvider::Custom) | None => CreateTrunk::default(),
+    };
     Ok(CreateTrunk {
         name: Some(args.name.clone()),
         ai_provider: Some(args.ai_provider.clone()),
         sip_username: Some(args.sip_username.clone()),
         sip_password: args.sip_password_file.as_deref().map(read_secret).transpose()?,
-        openai_api_key,
-        elevenlabs_api_key,
         elevenlabs_agent_id: args.elevenlabs_agent_id.clone(),
         custom_endpoint: args.custom_endpoint.clone(),
+        agent_protocol: args.agent_protocol.clone(),
         system_prompt: args.system_prompt_file.as_deref().map(read_text).transpose()?,
         srtp: args.srtp.clone(),
-        ..CreateTrunk::default()
+        model: args.model.clone(),
+        voice_id: args.voice_id.clone(),
+        greeting: args.greeting.clone(),
+        ..keys
     })
 }
 
@@ -205,19 +233,25 @@ fn describe(trunk: &Trunk) -> String {
     let any = |values: &[String], none: &str| {
         if values.is_empty() { none.to_owned() } else { values.join(", ") }
     };
-    let credentials =
-        [&trunk.openai_api_key, &trunk.elevenlabs_api_key, &trunk.custom_headers].into_iter().flatten();
-    let credential = credentials.map(|state| {
+    let credential = trunk.credentials().map(|(_, state)| {
         state.last4.as_ref().map_or_else(|| "set".to_owned(), |last4| format!("set, ends in {last4}"))
     });
+    let status = match &trunk.status_reason {
+        None => trunk.status.clone(),
+        Some(reason) => format!("{}: {reason}", trunk.status),
+    };
     output::facts(&[
         ("Trunk", trunk.id.to_string()),
         ("Name", trunk.name.clone()),
-        ("Status", trunk.status.clone()),
+        ("Status", status),
         ("SIP endpoint", trunk.sip_endpoint.clone()),
         ("Provider", trunk.ai_provider.clone()),
         ("Agent URL", text(&trunk.custom_endpoint)),
+        ("Agent protocol", trunk.agent_protocol.clone()),
         ("ElevenLabs agent", text(&trunk.elevenlabs_agent_id)),
+        ("Model", text(&trunk.model)),
+        ("Voice", text(&trunk.voice_id)),
+        ("Greeting", text(&trunk.greeting)),
         ("Credential", credential.into_iter().next().unwrap_or_else(|| "not set".to_owned())),
         ("Without digest", any(&trunk.allowed_ips, "no network")),
         ("SRTP", trunk.srtp.clone()),

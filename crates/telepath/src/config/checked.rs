@@ -1,5 +1,6 @@
 //! The checked configuration: one struct per section, with parsed and validated values.
 
+mod agents;
 mod alerts;
 mod api;
 mod cluster;
@@ -20,6 +21,7 @@ use telepath_core::limit::RateLimit;
 use telepath_core::secret::SecretText;
 use telepath_core::server_status::SettingStatus;
 use telepath_core::storage_limit::StorageLimits;
+use telepath_core::trunk::ProviderUrls;
 use telepath_gateway::DtmfRecords;
 use telepath_store::Retention;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub sip: SipConfig,
     pub media: MediaConfig,
     pub egress: EgressConfig,
+    /// Where the providers of agents are reached.
+    pub agents: ProviderUrls,
     pub limits: LimitsConfig,
     /// How much each account can store.
     pub storage_limits: StorageLimits,
@@ -179,6 +183,7 @@ impl Check<'_> {
         let (storage, api, tls) = (self.storage(), self.api(), self.tls());
         let (sip, media, limits, log) = (self.sip(), self.media(), self.limits(), self.log());
         let (egress, metrics) = (self.egress(), self.metrics());
+        let agents = self.agents(egress.as_ref().map(|egress| &egress.allow));
         let (cluster, dashboard, oidc) = (self.cluster(), self.dashboard(), self.oidc());
         let (retention, storage_limits) = (self.retention(), self.storage_limits());
         let (alerts, smtp) = (self.alerts(), self.smtp());
@@ -192,6 +197,7 @@ impl Check<'_> {
             sip: sip?,
             media: media?,
             egress: egress?,
+            agents: agents?,
             limits: limits?,
             storage_limits: storage_limits?,
             cluster: cluster?,
@@ -294,6 +300,7 @@ impl Check<'_> {
             | Kind::Mailbox
             | Kind::Mailboxes
             | Kind::Url
+            | Kind::AgentUrl
             | Kind::GroupRoles
             | Kind::Secret => (0, u32::MAX),
         };

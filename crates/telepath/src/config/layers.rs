@@ -256,6 +256,7 @@ fn value_of(kind: Kind, value: &toml::Value) -> Option<Value> {
         | Kind::Contact
         | Kind::Origin
         | Kind::Url
+        | Kind::AgentUrl
         | Kind::Text
         | Kind::Mailbox
         | Kind::Secret => value.as_str().map(Value::text),
@@ -282,6 +283,7 @@ fn form_of(kind: Kind) -> String {
         | Kind::Contact
         | Kind::Origin
         | Kind::Url
+        | Kind::AgentUrl
         | Kind::Text
         | Kind::Mailbox
         | Kind::Secret => format!("string: {}", kind.describe()),

@@ -19,6 +19,7 @@ macro_rules! settings {
 }
 
 mod accounts;
+mod agents;
 mod alerts;
 mod api;
 mod dashboard;
@@ -30,6 +31,7 @@ mod sip;
 mod tls;
 
 use accounts::ACCOUNTS;
+use agents::AGENTS;
 use alerts::ALERTS;
 use api::API;
 use dashboard::DASHBOARD;
@@ -81,6 +83,8 @@ pub enum Kind {
     Mailboxes,
     /// An `https:` URL without query and fragment.
     Url,
+    /// A `wss:` URL without query and fragment, or a `ws:` URL on this machine.
+    AgentUrl,
     /// A list of groups with a role each, such as `telepath-admins=admin`.
     GroupRoles,
     /// A secret; never shown.
@@ -113,6 +117,7 @@ impl Kind {
             Kind::Text => "text".to_owned(),
             Kind::Mailbox => "email address such as ops@example.com or Telepath <ops@example.com>".to_owned(),
             Kind::Mailboxes => "list of email addresses".to_owned(),
+            Kind::AgentUrl => "wss:// URL without query and fragment".to_owned(),
             Kind::Url => "https:// URL without query and fragment".to_owned(),
             Kind::GroupRoles => "list of group=role".to_owned(),
             Kind::Secret => "secret".to_owned(),
@@ -152,11 +157,12 @@ impl Setting {
 /// Every setting, in the order of the reference page.
 pub static SETTINGS: &[Setting] = &joined();
 
-const LISTS: [&[Setting]; 8] = [STORAGE, API, DASHBOARD, OIDC, GENERAL, RETENTION, ACCOUNTS, ALERTS];
+const LISTS: [&[Setting]; 9] = [STORAGE, API, DASHBOARD, OIDC, AGENTS, GENERAL, RETENTION, ACCOUNTS, ALERTS];
 const COUNT: usize = STORAGE.len()
     + API.len()
     + DASHBOARD.len()
     + OIDC.len()
+    + AGENTS.len()
     + GENERAL.len()
     + RETENTION.len()
     + ACCOUNTS.len()

@@ -48,7 +48,7 @@ pub(super) fn new(
     };
     let services = Services {
         destinations: Arc::new(EgressRules(egress.clone())),
-        agents: Arc::new(SocketProbe::new(egress.with_own_lookups())),
+        agents: Arc::new(SocketProbe::new(egress.with_own_lookups(), config.agents.clone())),
         mail: mailer.map(|mailer| mailer as Arc<dyn Mail>),
         identity_provider: identity_provider(config, store, egress)?,
         server: Arc::new(report),

@@ -35,6 +35,7 @@ pub(super) async fn start_gateway(
         max_calls: usize::try_from(shares.calls).unwrap_or(usize::MAX),
         max_call_duration: config.limits.call_length,
         egress,
+        providers: config.agents.clone(),
         media_inactivity: config.media.timeout,
         media_networks: config.media.allow.clone(),
         dtmf_records: config.media.dtmf_in_records,

@@ -75,15 +75,11 @@ pub(crate) fn advice_on_rule(rule: &str) -> Option<&'static str> {
         }
         "unknown_user" => "Compare the SIP user name at the carrier with the one of the connection.",
         "trunk_inactive" => "Activate the connection to take calls.",
-        "trunk_error" => "Open the connection; its status says what has to be put right.",
         "number_not_listed" => "Add the number to the connection, or remove its list of numbers.",
         "ambiguous_number" => {
             "Give each connection its own numbers, or let the carrier authenticate with a SIP password."
         }
         "trunk_full" => "Raise the connection’s limit of calls at once if it should take more.",
-        "dialect_not_supported" => {
-            "Calls need an agent that speaks telepath.v1; choose one in the connection."
-        }
         "no_common_codec" => "Enable PCMU, PCMA or G.722 at the carrier.",
         "rtp_profile" => "Choose RTP, or SRTP with SDES, for this trunk at the carrier.",
         "srtp_off" => "Allow encryption of audio in the connection, or switch SRTP off at the carrier.",

@@ -1,11 +1,13 @@
 //! A test of the agent of a connection: its socket is opened as for a call.
 
+use std::time::Duration;
+
 use askama::Template;
-use telepath_core::ports::{AgentAnswer, AgentMessage, ProbeError};
+use telepath_core::ports::{AgentAnswer, AgentGreeting, AgentMessage, ProbeError};
 use telepath_core::trunk::Trunk;
 use telepath_store::SignedIn;
 
-use super::words::{place_of, provider, unsupported};
+use super::words::{agent, place_of};
 use super::{NONE, crumbs_below, path_of, trunk_of};
 use crate::number::{counted, grouped};
 use crate::problem::Problem;
@@ -32,13 +34,19 @@ impl TestResult {
                 return Self { is_good: false, sentence, text: None };
             }
         };
-        let opened = grouped(u64::try_from(answer.opened_in.as_millis()).unwrap_or(u64::MAX));
-        let (rest, text) = match answer.first {
-            Some(AgentMessage::Text(text)) => ("Its first message:".to_owned(), Some(visible_lines(&text))),
-            Some(AgentMessage::Audio { bytes }) => {
+        let ms = |time: Duration| grouped(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let opened = ms(answer.opened_in);
+        let (rest, text) = match answer.greeting {
+            AgentGreeting::Ready(ready_in) => {
+                (format!("It accepted the session and was ready after {} ms.", ms(ready_in)), None)
+            }
+            AgentGreeting::Message(AgentMessage::Text(text)) => {
+                ("Its first message:".to_owned(), Some(visible_lines(&text)))
+            }
+            AgentGreeting::Message(AgentMessage::Audio { bytes }) => {
                 (format!("Its first message is audio, {}.", counted(bytes as u64, "byte", "bytes")), None)
             }
-            None => {
+            AgentGreeting::Silence => {
                 ("It sent nothing within 3 s, as an agent does that waits for its caller.".to_owned(), None)
             }
         };
@@ -51,9 +59,8 @@ impl TestResult {
 struct Page {
     shell: Shell,
     path: String,
-    provider: &'static str,
+    agent: &'static str,
     place: String,
-    unsupported: Option<&'static str>,
     result: Option<TestResult>,
 }
 
@@ -61,9 +68,8 @@ async fn page(visit: &Visit, caller: &SignedIn, trunk: &Trunk, result: Option<Te
     Reply::page(&Page {
         shell: Shell::new(visit, caller, crumbs_below(trunk), "Test agent").await?,
         path: path_of(trunk.id),
-        provider: provider(trunk.ai_provider),
+        agent: agent(trunk),
         place: place_of(trunk).unwrap_or_default(),
-        unsupported: unsupported(trunk.ai_provider),
         result,
     })
 }
@@ -76,7 +82,8 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
 /// Tests the agent with the stored credentials, which the page does not show.
 pub(super) async fn run(visit: Visit, caller: SignedIn) -> Outcome {
     let trunk = trunk_of(&visit, &caller).await?;
-    let target = visit.store().agent_of_trunk(caller.session.account, trunk.id).await?;
-    let answer = visit.shared.agents.probe(&target.ok_or(Problem::NotFound(NONE))?).await;
+    let found = visit.store().agent_of_trunk(caller.session.account, trunk.id).await?;
+    let (target, session) = found.ok_or(Problem::NotFound(NONE))?;
+    let answer = visit.shared.agents.probe(&target, &session).await;
     page(&visit, &caller, &trunk, Some(TestResult::of(answer))).await
 }

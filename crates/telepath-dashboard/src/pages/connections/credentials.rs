@@ -34,12 +34,8 @@ struct Page {
 }
 
 /// The credential that agents of a provider need.
-const fn field_of(provider: AiProvider) -> CredentialField {
-    match provider {
-        AiProvider::OpenAi => CredentialField::OpenAiApiKey,
-        AiProvider::ElevenLabs => CredentialField::ElevenLabsApiKey,
-        AiProvider::Custom => CredentialField::CustomHeaders,
-    }
+fn field_of(provider: AiProvider) -> CredentialField {
+    provider.api_key().unwrap_or(CredentialField::CustomHeaders)
 }
 
 async fn page(visit: &Visit, caller: &SignedIn, trunk: &Trunk, problems: Problems) -> Result<Reply, Problem> {
@@ -87,6 +83,8 @@ async fn try_save(visit: &Visit, caller: &SignedIn, trunk: &Trunk) -> Result<Opt
     match field {
         CredentialField::OpenAiApiKey => draft.openai_api_key = secret(field),
         CredentialField::ElevenLabsApiKey => draft.elevenlabs_api_key = secret(field),
+        CredentialField::DeepgramApiKey => draft.deepgram_api_key = secret(field),
+        CredentialField::GeminiApiKey => draft.gemini_api_key = secret(field),
         CredentialField::CustomHeaders => {
             let typed = headers(visit.form.text(field.name()), field.name(), &mut problems);
             draft.custom_headers = match (visit.form.is_checked("remove"), typed.is_empty()) {

@@ -6,7 +6,7 @@ use telepath_core::patch::Patch;
 use telepath_core::trunk::{AgentUrl, AiProvider, CredentialField, E164, Trunk, TrunkPatchDraft};
 use telepath_store::{SignedIn, TrunkChangeError};
 
-use super::fields::{SRTP_MODES, codec_choices, codecs, codecs_value, number, problems_of};
+use super::fields::{PROTOCOLS, SRTP_MODES, codec_choices, codecs, codecs_value, number, problems_of};
 use super::{crumbs_below, path_of, trunk_of};
 use crate::form::{Fields, Problems, given, headers, lines};
 use crate::problem::Problem;
@@ -19,6 +19,7 @@ use crate::visit::Visit;
 struct Typed {
     name: String,
     custom_endpoint: String,
+    agent_protocol: String,
     elevenlabs_agent_id: String,
     system_prompt: String,
     greeting: String,
@@ -38,6 +39,7 @@ impl Typed {
         Self {
             name: text("name"),
             custom_endpoint: text("custom_endpoint"),
+            agent_protocol: text("agent_protocol"),
             elevenlabs_agent_id: text("elevenlabs_agent_id"),
             system_prompt: text("system_prompt"),
             greeting: text("greeting"),
@@ -63,6 +65,7 @@ impl Typed {
                 .custom_endpoint
                 .as_ref()
                 .map_or_else(String::new, |url| url.as_str().to_owned()),
+            agent_protocol: trunk.agent_protocol.name().to_owned(),
             elevenlabs_agent_id: text(&settings.elevenlabs_agent_id),
             system_prompt: text(&settings.system_prompt),
             greeting: text(&settings.greeting),
@@ -88,6 +91,7 @@ struct Page {
     is_custom: bool,
     is_elevenlabs: bool,
     has_headers: bool,
+    protocols: [(&'static str, &'static str); 2],
     codecs: Vec<(String, String)>,
     srtp_modes: [(&'static str, &'static str); 3],
 }
@@ -109,6 +113,7 @@ async fn page(
         is_elevenlabs: trunk.ai_provider == AiProvider::ElevenLabs,
         has_headers: trunk.credentials.contains_key(&CredentialField::CustomHeaders),
         srtp_modes: SRTP_MODES,
+        protocols: PROTOCOLS,
     })
 }
 
@@ -159,6 +164,7 @@ async fn try_save(visit: &Visit, caller: &SignedIn, trunk: &Trunk) -> Result<Opt
         AiProvider::Custom => {
             let typed = headers(form.text("custom_headers"), "custom_headers", &mut problems);
             draft.custom_endpoint = Some(form.text("custom_endpoint").trim().to_owned());
+            draft.agent_protocol = given(form.text("agent_protocol"));
             draft.custom_headers = match (form.is_checked("remove_headers"), typed.is_empty()) {
                 (true, _) => Patch::Clear,
                 (false, true) => Patch::Keep,
@@ -166,7 +172,7 @@ async fn try_save(visit: &Visit, caller: &SignedIn, trunk: &Trunk) -> Result<Opt
             };
         }
         AiProvider::ElevenLabs => draft.elevenlabs_agent_id = given(form.text("elevenlabs_agent_id")),
-        AiProvider::OpenAi => {}
+        AiProvider::OpenAi | AiProvider::Deepgram | AiProvider::Gemini => {}
     }
     if !problems.is_empty() {
         return Ok(Some(problems));

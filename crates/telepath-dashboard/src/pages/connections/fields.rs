@@ -24,6 +24,10 @@ pub(super) const SRTP_MODES: [(&str, &str); 3] = [
     (SrtpMode::Off.name(), "Never: refuse calls that offer nothing else"),
 ];
 
+/// The protocols of a custom agent that can be chosen, with their words.
+pub(super) const PROTOCOLS: [(&str, &str); 2] =
+    [("telepath.v1", "telepath.v1"), ("twilio", "Twilio Media Streams, for agents written for Twilio")];
+
 /// The orders that can be chosen, and the present one if it is another.
 pub(super) fn codec_choices(present: &str) -> Vec<(String, String)> {
     let other = CODECS.iter().all(|(value, _)| *value != present);
@@ -72,6 +76,8 @@ pub(super) fn problems_of(invalid: Invalid, form: &Fields) -> Problems {
 
 #[cfg(test)]
 mod tests {
+    use telepath_core::trunk::AgentProtocol;
+
     use super::*;
 
     #[test]
@@ -82,5 +88,11 @@ mod tests {
         for (value, _) in CODECS {
             assert_eq!(codec_choices(value).len(), CODECS.len(), "{value}");
         }
+    }
+
+    #[test]
+    fn every_protocol_can_be_chosen() {
+        let names: Vec<_> = AgentProtocol::ALL.iter().map(|protocol| protocol.name()).collect();
+        assert_eq!(PROTOCOLS.map(|(name, _)| name).as_slice(), names);
     }
 }

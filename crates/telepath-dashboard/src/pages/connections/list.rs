@@ -8,7 +8,7 @@ use telepath_core::trunk::{Trunk, TrunkFilter, TrunkMetrics, TrunkStatus};
 use telepath_store::{SignedIn, TrunkActivity};
 
 use super::latency::Latencies;
-use super::words::{chip_of, provider, word_of};
+use super::words::{agent, chip_of, word_of};
 use super::{PATH, path_of, uri_of};
 use crate::chip::Chip;
 use crate::number::{counted, grouped, milliseconds};
@@ -17,6 +17,7 @@ use crate::reply::Reply;
 use crate::route::Outcome;
 use crate::shell::Shell;
 use crate::time::relative;
+use crate::visible::visible;
 use crate::visit::Visit;
 
 /// Connections of one page.
@@ -50,6 +51,8 @@ struct Row {
     name: String,
     provider: &'static str,
     chip: Chip,
+    /// Why the status is Error.
+    why: Option<String>,
     is_active: bool,
     uri: String,
     today: String,
@@ -123,9 +126,10 @@ fn row(
         path: path_of(trunk.id),
         id: trunk.id,
         name: trunk.name.clone(),
-        provider: provider(trunk.ai_provider),
+        provider: agent(trunk),
         chip: chip_of(trunk.status),
-        is_active: trunk.status == TrunkStatus::Active,
+        is_active: trunk.status.takes_calls(),
+        why: trunk.status_reason.as_deref().map(visible),
         uri: uri_of(visit, &trunk.sip_username),
         today: grouped(metrics.calls_today),
         reached: metrics

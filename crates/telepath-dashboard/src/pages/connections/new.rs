@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use askama::Template;
 use http::{Method, StatusCode};
 use telepath_core::scope::Scope;
-use telepath_core::trunk::AiProvider;
+use telepath_core::trunk::{AgentProtocol, AiProvider};
 use telepath_core::validation::checked_name;
 use telepath_store::SignedIn;
 
-use super::words::{provider, unsupported};
+use super::words::provider;
 use super::{PATH, crumbs};
 use crate::drafts::{Draft, Owner};
 use crate::form::Problems;
@@ -58,7 +58,6 @@ struct Choice {
     value: &'static str,
     name: &'static str,
     hint: &'static str,
-    takes_calls: bool,
     chosen: bool,
 }
 
@@ -81,21 +80,21 @@ async fn page(
         value: one.name(),
         name: provider(*one),
         hint: match one {
-            AiProvider::Custom => "A WebSocket server of your own: events as JSON, audio as PCM",
+            AiProvider::Custom => {
+                "A WebSocket server of your own that speaks telepath.v1, or one written for Twilio"
+            }
             AiProvider::OpenAi => "The Realtime API, with your OpenAI key",
             AiProvider::ElevenLabs => "An agent of your ElevenLabs workspace",
+            AiProvider::Deepgram => "The Voice Agent API, with your Deepgram key",
+            AiProvider::Gemini => "The Live API, with your Gemini key",
         },
-        takes_calls: unsupported(*one).is_none(),
         chosen: *one == chosen,
     };
-    // Those that take calls come first.
-    let mut choices: Vec<Choice> = AiProvider::ALL.iter().map(choice).collect();
-    choices.sort_by_key(|choice| !choice.takes_calls);
     Reply::page(&Page {
         shell: Shell::new(visit, caller, crumbs(), "New connection").await?,
         problems,
         name: visit.form.text("name").to_owned(),
-        choices,
+        choices: AiProvider::ALL.iter().map(choice).collect(),
     })
 }
 
@@ -125,6 +124,7 @@ pub(super) async fn begin(visit: Visit, caller: SignedIn) -> Outcome {
         name,
         provider,
         custom_endpoint: String::new(),
+        agent_protocol: AgentProtocol::default(),
         headers: BTreeMap::new(),
         api_key: None,
         elevenlabs_agent_id: String::new(),

@@ -4,11 +4,11 @@ use askama::Template;
 use telepath_core::call::{CallFilter, CallRecord};
 use telepath_core::page::PageRequest;
 use telepath_core::scope::Scope;
-use telepath_core::trunk::{SrtpMode, Trunk, TrunkStatus};
+use telepath_core::trunk::{SrtpMode, Trunk};
 use telepath_store::SignedIn;
 
 use super::verdict::{Facts, Verdict};
-use super::words::{chip_of, credential, place_of, provider};
+use super::words::{agent, chip_of, credential, place_of};
 use super::{crumbs, path_of, uri_of, with_metrics};
 use crate::call_series::{CallSeries, Range, RangeLink, percentile_ms};
 use crate::chart::Chart;
@@ -152,7 +152,7 @@ pub(super) async fn show(visit: Visit, caller: SignedIn) -> Outcome {
         chip: chip_of(trunk.status),
         verdict: facts.verdict(),
         can_change: caller.role.scopes().allows(Scope::TrunksWrite),
-        is_active: trunk.status == TrunkStatus::Active,
+        is_active: trunk.status.takes_calls(),
         ranges: range.links(&RANGES, |range| at(range, as_table)),
         figures,
         chart: series.layers(&zone),
@@ -238,7 +238,7 @@ fn sip_facts(trunk: &Trunk, password_age: Option<String>) -> Vec<Fact> {
 
 fn agent_facts(trunk: &Trunk) -> Vec<Fact> {
     let settings = &trunk.settings;
-    let mut facts = vec![fact("Agent", provider(trunk.ai_provider))];
+    let mut facts = vec![fact("Agent", agent(trunk))];
     if let Some(place) = place_of(trunk) {
         facts.push(fact("Address", place));
     }

@@ -4,11 +4,12 @@ use telepath_core::call::{CallRecord, CallStatus, DisconnectReason};
 use telepath_core::clock::Timestamp;
 use telepath_core::trunk::{Trunk, TrunkMetrics, TrunkStatus};
 
-use super::words::unsupported;
+use crate::form::sentence;
 use crate::icon::{self, Icon};
 use crate::number::{counted, grouped};
 use crate::reason;
 use crate::time::relative;
+use crate::visible::visible_lines;
 
 /// What is known of a connection.
 pub(super) struct Facts<'a> {
@@ -60,13 +61,15 @@ impl Facts<'_> {
                 return verdict(NEUTRAL, "Switched off.", rest.trim_end().to_owned(), None);
             }
             TrunkStatus::Error => {
-                let rest = "Its agent could not be reached by the most recent calls.".to_owned();
-                return verdict(BAD, "It takes no calls.", rest, self.look_at_last());
+                let why = self.trunk.status_reason.as_deref().map(|why| sentence(&visible_lines(why)));
+                let rest = format!(
+                    "{} Calls are still accepted; the first one that reaches it clears this.",
+                    why.unwrap_or_default()
+                );
+                let headline = "The most recent calls did not reach its agent.";
+                return verdict(BAD, headline, rest.trim_start().to_owned(), self.look_at_last());
             }
             TrunkStatus::Active => {}
-        }
-        if let Some(text) = unsupported(self.trunk.ai_provider) {
-            return verdict(BAD, "It refuses calls.", text.to_owned(), None);
         }
         let Some(last) = self.last else {
             let rest = "Nothing has called it yet.".to_owned();

@@ -1,6 +1,6 @@
 //! What the pages of connections call things.
 
-use telepath_core::trunk::{AiProvider, CredentialField, Trunk, TrunkStatus};
+use telepath_core::trunk::{AgentProtocol, AiProvider, CredentialField, Trunk, TrunkStatus};
 
 use crate::chip::Chip;
 use crate::icon;
@@ -26,7 +26,21 @@ pub(super) const fn provider(provider: AiProvider) -> &'static str {
     match provider {
         AiProvider::OpenAi => "OpenAI Realtime",
         AiProvider::ElevenLabs => "ElevenLabs Agents",
-        AiProvider::Custom => "Custom, telepath.v1",
+        AiProvider::Deepgram => "Deepgram Voice Agent",
+        AiProvider::Gemini => "Gemini Live",
+        AiProvider::Custom => "Custom agent",
+    }
+}
+
+/// The provider of a trunk's agent, or how a custom one is spoken to.
+pub(super) const fn agent(trunk: &Trunk) -> &'static str {
+    match (trunk.ai_provider, trunk.agent_protocol) {
+        (AiProvider::Custom, AgentProtocol::TelepathV1) => "Custom, telepath.v1",
+        (AiProvider::Custom, AgentProtocol::Twilio) => "Custom, Twilio Media Streams",
+        (
+            AiProvider::OpenAi | AiProvider::ElevenLabs | AiProvider::Deepgram | AiProvider::Gemini,
+            AgentProtocol::TelepathV1 | AgentProtocol::Twilio,
+        ) => provider(trunk.ai_provider),
     }
 }
 
@@ -34,6 +48,8 @@ pub(super) const fn credential(field: CredentialField) -> &'static str {
     match field {
         CredentialField::OpenAiApiKey => "OpenAI API key",
         CredentialField::ElevenLabsApiKey => "ElevenLabs API key",
+        CredentialField::DeepgramApiKey => "Deepgram API key",
+        CredentialField::GeminiApiKey => "Gemini API key",
         CredentialField::CustomHeaders => "HTTP headers",
     }
 }
@@ -43,31 +59,4 @@ pub(super) fn place_of(trunk: &Trunk) -> Option<String> {
     let settings = &trunk.settings;
     let url = settings.custom_endpoint.as_ref().map(|url| url.as_str().split('?').next().unwrap_or_default());
     url.or(settings.elevenlabs_agent_id.as_deref()).map(visible)
-}
-
-/// What the server says about a provider that it cannot connect to.
-pub(super) const fn unsupported(provider: AiProvider) -> Option<&'static str> {
-    match provider {
-        AiProvider::Custom => None,
-        AiProvider::OpenAi => Some(
-            "This version cannot connect calls to OpenAI. The connection can be kept, and refuses calls until a version can. \
-             An agent of your own that speaks telepath.v1 takes calls now.",
-        ),
-        AiProvider::ElevenLabs => Some(
-            "This version cannot connect calls to ElevenLabs. The connection can be kept, and refuses calls until a version \
-             can. An agent of your own that speaks telepath.v1 takes calls now.",
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_provider_that_takes_no_calls_says_so() {
-        for one in AiProvider::ALL {
-            assert_eq!(unsupported(*one).is_none(), one.takes_calls(), "{one}");
-        }
-    }
 }

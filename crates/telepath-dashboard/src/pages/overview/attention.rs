@@ -55,7 +55,7 @@ impl Notice {
             Attention::TrunkInError { id, name } => (
                 look(Severity::Critical),
                 name.clone(),
-                "takes no calls until its error is put right.".to_owned(),
+                "the most recent calls did not reach its agent.".to_owned(),
                 None,
                 "View connection",
                 format!("/connections/{id}"),

@@ -41,6 +41,24 @@ pub(crate) struct UpdateArgs {
     /// File with the ElevenLabs API key, for elevenlabs
     #[arg(long, value_name = "FILE", help_heading = "Changes")]
     elevenlabs_key_file: Option<PathBuf>,
+    /// File with the Deepgram API key, for deepgram
+    #[arg(long, value_name = "FILE", help_heading = "Changes")]
+    deepgram_key_file: Option<PathBuf>,
+    /// File with the Gemini API key, for gemini
+    #[arg(long, value_name = "FILE", help_heading = "Changes")]
+    gemini_key_file: Option<PathBuf>,
+    /// How a custom agent is spoken to, for custom
+    #[arg(long, value_parser = choices::agent_protocols(), help_heading = "Changes")]
+    agent_protocol: Option<String>,
+    /// Model of the provider; an empty value takes the default
+    #[arg(long, help_heading = "Changes")]
+    model: Option<String>,
+    /// Voice of the provider; an empty value takes the default
+    #[arg(long, value_name = "VOICE", help_heading = "Changes")]
+    voice_id: Option<String>,
+    /// What the agent says first; an empty value removes it
+    #[arg(long, value_name = "TEXT", help_heading = "Changes")]
+    greeting: Option<String>,
     /// File with the system prompt, at most 32 KiB; an empty file removes it
     #[arg(long, value_name = "FILE", help_heading = "Changes")]
     system_prompt_file: Option<PathBuf>,
@@ -81,6 +99,12 @@ fn change(args: &UpdateArgs) -> Result<UpdateTrunk, Failure> {
         && args.elevenlabs_agent_id.is_none()
         && args.openai_key_file.is_none()
         && args.elevenlabs_key_file.is_none()
+        && args.deepgram_key_file.is_none()
+        && args.gemini_key_file.is_none()
+        && args.agent_protocol.is_none()
+        && args.model.is_none()
+        && args.voice_id.is_none()
+        && args.greeting.is_none()
         && args.system_prompt_file.is_none()
         && args.srtp.is_none()
         && allowed_ips.is_none()
@@ -90,7 +114,7 @@ fn change(args: &UpdateArgs) -> Result<UpdateTrunk, Failure> {
             Failure::new(Exit::Usage, "nothing to change").remedy("Pass at least one change; see --help.")
         );
     }
-    let system_prompt = match args.system_prompt_file.as_deref().map(read_text).transpose()? {
+    let text = |given: Option<String>| match given {
         None => Patch::Keep,
         Some(text) if text.is_empty() => Patch::Clear,
         Some(text) => Patch::Set(text),
@@ -102,7 +126,13 @@ fn change(args: &UpdateArgs) -> Result<UpdateTrunk, Failure> {
         elevenlabs_agent_id: args.elevenlabs_agent_id.clone(),
         openai_api_key: args.openai_key_file.as_deref().map(read_secret).transpose()?,
         elevenlabs_api_key: args.elevenlabs_key_file.as_deref().map(read_secret).transpose()?,
-        system_prompt,
+        deepgram_api_key: args.deepgram_key_file.as_deref().map(read_secret).transpose()?,
+        gemini_api_key: args.gemini_key_file.as_deref().map(read_secret).transpose()?,
+        agent_protocol: args.agent_protocol.clone(),
+        system_prompt: text(args.system_prompt_file.as_deref().map(read_text).transpose()?),
+        model: text(args.model.clone()),
+        voice_id: text(args.voice_id.clone()),
+        greeting: text(args.greeting.clone()),
         allowed_ips,
         inbound_numbers,
         srtp: args.srtp.clone(),

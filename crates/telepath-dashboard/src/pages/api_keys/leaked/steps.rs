@@ -278,6 +278,8 @@ impl Facts<'_> {
         let what = match old.field {
             CredentialField::OpenAiApiKey => "OpenAI key",
             CredentialField::ElevenLabsApiKey => "ElevenLabs key",
+            CredentialField::DeepgramApiKey => "Deepgram key",
+            CredentialField::GeminiApiKey => "Gemini key",
             CredentialField::CustomHeaders => "headers of the agent",
         };
         let last4 = old.last4.as_deref().map_or_else(String::new, |last4| format!(" …{}", visible(last4)));

@@ -2,17 +2,19 @@
 
 use askama::Template;
 use http::StatusCode;
-use telepath_core::trunk::{AgentProtocol, AgentTarget, AgentUrl, AiProvider, HeaderName};
+use telepath_core::trunk::{
+    AgentProtocol, AgentSession, AgentTarget, AgentUrl, AiProvider, CredentialField, HeaderName,
+};
 use telepath_store::SignedIn;
 
 use super::{draft_of, owner, path_of};
 use crate::drafts::Draft;
-use crate::form::{Problems, headers};
+use crate::form::{Problems, given, headers};
 use crate::pages::connections::agent_test::TestResult;
 use crate::pages::connections::crumbs;
 use crate::pages::connections::edit::check_destination;
-use crate::pages::connections::fields::problems_of;
-use crate::pages::connections::words::{provider, unsupported};
+use crate::pages::connections::fields::{PROTOCOLS, problems_of};
+use crate::pages::connections::words::provider;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::route::Outcome;
@@ -29,22 +31,18 @@ struct Page {
     provider: &'static str,
     is_custom: bool,
     is_elevenlabs: bool,
+    protocols: [(&'static str, &'static str); 2],
     key_field: &'static str,
     /// What is kept of a key that was entered before.
     kept_key: Option<String>,
     /// The names of headers that were entered before.
     kept_headers: Vec<String>,
-    unsupported: Option<&'static str>,
     result: Option<TestResult>,
 }
 
 /// The field of the provider's key; empty for a custom agent.
-const fn key_field(provider: AiProvider) -> &'static str {
-    match provider {
-        AiProvider::OpenAi => "openai_api_key",
-        AiProvider::ElevenLabs => "elevenlabs_api_key",
-        AiProvider::Custom => "",
-    }
+fn key_field(provider: AiProvider) -> &'static str {
+    provider.api_key().map_or("", CredentialField::name)
 }
 
 async fn page(
@@ -62,10 +60,10 @@ async fn page(
         provider: provider(draft.provider),
         is_custom: draft.provider == AiProvider::Custom,
         is_elevenlabs: draft.provider == AiProvider::ElevenLabs,
+        protocols: PROTOCOLS,
         key_field: key_field(draft.provider),
         kept_key,
         kept_headers: draft.headers.keys().cloned().collect(),
-        unsupported: unsupported(draft.provider),
         result,
         draft,
     })
@@ -82,6 +80,12 @@ fn entered(visit: &Visit, mut draft: Draft, problems: &mut Problems) -> Draft {
     match draft.provider {
         AiProvider::Custom => {
             form.text("custom_endpoint").trim().clone_into(&mut draft.custom_endpoint);
+            let protocol = form.text("agent_protocol");
+            match AgentProtocol::from_name(protocol) {
+                Some(protocol) => draft.agent_protocol = protocol,
+                None if protocol.is_empty() => {}
+                None => problems.add("agent_protocol", "Choose a protocol"),
+            }
             let typed = headers(form.text("custom_headers"), "custom_headers", problems);
             if form.is_checked("remove_headers") {
                 draft.headers.clear();
@@ -89,7 +93,7 @@ fn entered(visit: &Visit, mut draft: Draft, problems: &mut Problems) -> Draft {
                 draft.headers = typed;
             }
         }
-        AiProvider::OpenAi | AiProvider::ElevenLabs => {
+        AiProvider::OpenAi | AiProvider::ElevenLabs | AiProvider::Deepgram | AiProvider::Gemini => {
             form.text("elevenlabs_agent_id").trim().clone_into(&mut draft.elevenlabs_agent_id);
             let key = form.secret(key_field(draft.provider));
             if !key.expose().is_empty() {
@@ -123,7 +127,7 @@ fn target(draft: &Draft) -> Option<AgentTarget> {
     Some(match draft.provider {
         AiProvider::Custom => AgentTarget::Custom {
             url: AgentUrl::try_from(draft.custom_endpoint.clone()).ok()?,
-            protocol: AgentProtocol::TelepathV1,
+            protocol: draft.agent_protocol,
             headers: draft
                 .headers
                 .iter()
@@ -131,6 +135,8 @@ fn target(draft: &Draft) -> Option<AgentTarget> {
                 .collect(),
         },
         AiProvider::OpenAi => AgentTarget::OpenAi { api_key: draft.api_key.clone()? },
+        AiProvider::Deepgram => AgentTarget::Deepgram { api_key: draft.api_key.clone()? },
+        AiProvider::Gemini => AgentTarget::Gemini { api_key: draft.api_key.clone()? },
         AiProvider::ElevenLabs => AgentTarget::ElevenLabs {
             api_key: draft.api_key.clone()?,
             agent_id: draft.elevenlabs_agent_id.clone(),
@@ -152,7 +158,11 @@ pub(in crate::pages::connections) async fn save(visit: Visit, caller: SignedIn) 
         return Ok(Reply::see_other(path_of(&id, "sip")));
     }
     let result = match target(&draft) {
-        Some(target) => Some(TestResult::of(visit.shared.agents.probe(&target).await)),
+        Some(target) => {
+            let prompt = given(&draft.system_prompt);
+            let session = AgentSession { system_prompt: prompt, ..AgentSession::default() };
+            Some(TestResult::of(visit.shared.agents.probe(&target, &session).await))
+        }
         None => None,
     };
     page(&visit, &caller, (&id, draft), problems, result).await

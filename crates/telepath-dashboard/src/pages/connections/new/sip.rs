@@ -81,10 +81,13 @@ pub(super) fn trunk_draft(draft: &Draft, form: &Fields) -> TrunkDraft {
     match draft.provider {
         AiProvider::Custom => TrunkDraft {
             custom_endpoint: given(&draft.custom_endpoint),
+            agent_protocol: Some(draft.agent_protocol.name().to_owned()),
             custom_headers: (!draft.headers.is_empty()).then(|| draft.headers.clone()),
             ..new
         },
         AiProvider::OpenAi => TrunkDraft { openai_api_key: draft.api_key.clone(), ..new },
+        AiProvider::Deepgram => TrunkDraft { deepgram_api_key: draft.api_key.clone(), ..new },
+        AiProvider::Gemini => TrunkDraft { gemini_api_key: draft.api_key.clone(), ..new },
         AiProvider::ElevenLabs => TrunkDraft {
             elevenlabs_api_key: draft.api_key.clone(),
             elevenlabs_agent_id: given(&draft.elevenlabs_agent_id),
