@@ -135,7 +135,7 @@ async fn record(client: &Client, key: &str, id: &str) -> anyhow::Result<Value> {
 }
 
 /// A sine of 441.7 Hz at a quarter of full scale. No frame holds a whole number of periods, so every packet differs.
-fn sine(length: Duration) -> Vec<i16> {
+pub(crate) fn sine(length: Duration) -> Vec<i16> {
     let samples = telepath_media::media_clock::samples_in(length);
     (0..samples)
         .map(|at| {
@@ -149,7 +149,7 @@ fn sine(length: Duration) -> Vec<i16> {
 }
 
 /// Checks that the call was answered and that its audio came back.
-fn ensure_echo(outcome: &CallOutcome) -> anyhow::Result<()> {
+pub(crate) fn ensure_echo(outcome: &CallOutcome) -> anyhow::Result<()> {
     ensure!(outcome.answered(), "rejected with {:?} {:?}", outcome.status, outcome.reason_phrase);
     ensure!(outcome.packets_received > 0, "no packet was received");
     ensure!(
