@@ -2,6 +2,7 @@
 //! that exactly one call record is written, even if the task panics.
 
 mod agent_events;
+mod agent_history;
 mod handlers;
 mod journal;
 mod offer_answer;

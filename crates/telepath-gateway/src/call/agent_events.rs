@@ -42,8 +42,8 @@ impl CallTask<'_> {
 
     /// The agent's socket is open and its handshake is complete.
     pub(super) async fn on_agent_ready(&mut self, now: Instant) {
-        self.agent_reached = true;
-        self.agent_lost = None;
+        self.agent_history.was_ready = true;
+        self.agent_history.lost = None;
         match self.phase {
             CallPhase::Ringing { .. } => self.answer(now).await,
             CallPhase::Connected => self.report_agent_connected(),
@@ -61,7 +61,7 @@ impl CallTask<'_> {
     pub(super) async fn check_agent_ready_in_time(&mut self, now: Instant) {
         if self.agent_ready_deadline().is_some_and(|deadline| now >= deadline) {
             self.agent = AgentConnection::Closed;
-            let limit = if self.agent_reached {
+            let limit = if self.agent_history.was_ready {
                 RECONNECT_TIMEOUT
             } else {
                 self.shared.options.agent_connect_timeout
@@ -73,8 +73,8 @@ impl CallTask<'_> {
 
     /// Ends a call whose agent cannot be reached, or not again.
     async fn end_without_agent(&mut self, text: String, now: Instant) {
-        if self.agent_reached {
-            let first = self.agent_lost.take().map(|lost| format!("{lost}; on a new connection: "));
+        if self.agent_history.was_ready {
+            let first = self.agent_history.lost.take().map(|lost| format!("{lost}; on a new connection: "));
             self.report_agent_disconnected("connection_lost", Some(text.clone()));
             let text = first.unwrap_or_default() + &text;
             self.end(DisconnectReason::AiProviderError, Some(text), now).await;
@@ -85,15 +85,17 @@ impl CallTask<'_> {
 
     /// Opens another connection to an agent that was lost, if its dialect can continue the call there.
     fn reconnect(&mut self, lost: &LinkLost, now: Instant) -> bool {
-        let again =
-            self.reconnected_at.is_some_and(|at| now.saturating_duration_since(at) < RECONNECT_INTERVAL);
+        let again = self
+            .agent_history
+            .reconnected_at
+            .is_some_and(|at| now.saturating_duration_since(at) < RECONNECT_INTERVAL);
         if again || !self.bridge.is_agent_ready() || !self.bridge.reconnect_agent(now) {
             return false;
         }
         tracing::warn!(call = %self.facts.id, "{lost}; connecting again");
-        self.reconnected_at = Some(now);
+        self.agent_history.reconnected_at = Some(now);
         self.agent_ready_by = now + RECONNECT_TIMEOUT;
-        self.agent_lost = Some(lost.to_string());
+        self.agent_history.lost = Some(lost.to_string());
         let subprotocol = self.bridge.subprotocol();
         self.agent = AgentConnection::Connecting(connecting(
             &self.shared,
@@ -125,7 +127,7 @@ impl CallTask<'_> {
             }
         };
         if self.bridge.is_agent_ready() {
-            self.agent_lost = Some(text);
+            self.agent_history.lost = Some(text);
             self.bridge.handle_agent_closed(close, now);
         } else {
             self.end_without_agent(text, now).await;
@@ -133,14 +135,14 @@ impl CallTask<'_> {
     }
 
     pub(super) fn report_agent_connected(&mut self) {
-        if !self.agent_reported {
-            self.agent_reported = true;
+        if !self.agent_history.is_reported {
+            self.agent_history.is_reported = true;
             self.journal.record_agent(AgentEvent::Connected);
         }
     }
 
     pub(super) fn report_agent_disconnected(&mut self, reason: &'static str, error_message: Option<String>) {
-        if std::mem::take(&mut self.agent_reported) {
+        if std::mem::take(&mut self.agent_history.is_reported) {
             self.journal.record_agent(AgentEvent::Disconnected { reason, error_message });
         }
     }

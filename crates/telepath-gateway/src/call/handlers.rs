@@ -62,7 +62,7 @@ impl CallTask<'_> {
                 Output::HangUp { cause, detail } => {
                     let reason = match cause {
                         // A provider that refuses the session was not reached.
-                        HangUpCause::ProviderError if !self.agent_reached => {
+                        HangUpCause::ProviderError if !self.agent_history.was_ready => {
                             DisconnectReason::ConnectionFailed
                         }
                         HangUpCause::AgentHangup
@@ -71,7 +71,11 @@ impl CallTask<'_> {
                         | HangUpCause::ProviderError => disconnect_reason::from_bridge(cause),
                     };
                     // The socket's own words say more than what the bridge makes of the code.
-                    let lost = self.agent_lost.take().filter(|_| reason == DisconnectReason::AiProviderError);
+                    let lost = self
+                        .agent_history
+                        .lost
+                        .take()
+                        .filter(|_| reason == DisconnectReason::AiProviderError);
                     self.end(reason, lost.or(detail), now).await;
                 }
                 Output::AgentReady => {

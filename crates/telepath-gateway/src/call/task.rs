@@ -22,6 +22,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
+use super::agent_history::AgentHistory;
 use super::journal::Journal;
 use super::offer_answer::OfferAnswer;
 use super::transfer::PendingTransfer;
@@ -103,14 +104,7 @@ pub(super) struct CallTask<'a> {
     pub(super) agent_ready_by: Instant,
     /// How to connect to the agent again.
     pub(super) endpoint: Arc<AgentEndpoint>,
-    /// Whether the agent was ever ready.
-    pub(super) agent_reached: bool,
-    /// When the connection to the agent was last opened again.
-    pub(super) reconnected_at: Option<Instant>,
-    /// How the connection to the agent was lost, until the bridge says what that means.
-    pub(super) agent_lost: Option<String>,
-    /// Whether `agent.connected` was reported and `agent.disconnected` was not.
-    pub(super) agent_reported: bool,
+    pub(super) agent_history: AgentHistory,
     pub(super) offer_answer: OfferAnswer,
     pub(super) outbound: OutboundRules,
     pub(super) pending_transfer: Option<PendingTransfer>,
@@ -228,10 +222,7 @@ impl<'a> CallTask<'a> {
             },
             endpoint,
             agent_ready_by: now + timeout,
-            agent_reached: false,
-            agent_lost: None,
-            reconnected_at: None,
-            agent_reported: false,
+            agent_history: AgentHistory::default(),
             offer_answer,
             media_policy: setup.media_policy,
             description,
