@@ -82,9 +82,12 @@ pub struct Trunk {
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<enums::Codec>, example = json!(["PCMU", "PCMA"])))]
     pub codecs: Vec<String>,
     /// `off`, `preferred` or `required`: whether the audio between carrier and server is encrypted with SRTP.
-    #[cfg_attr(feature = "openapi", schema(value_type = enums::SrtpMode, example = "preferred"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = enums::SrtpMode, example = "preferred", required = true))]
+    #[serde(default = "of_servers_without_srtp")]
     pub srtp: String,
     /// Where transfers may lead.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    #[serde(default)]
     pub outbound: Outbound,
     /// Your own key-value pairs.
     #[cfg_attr(feature = "openapi", schema(example = json!({"team": "support"})))]
@@ -97,6 +100,11 @@ pub struct Trunk {
     pub updated_at: Timestamp,
     /// Today's calls.
     pub metrics: TrunkMetrics,
+}
+
+/// What older servers do, which do not say it.
+fn of_servers_without_srtp() -> String {
+    "off".to_owned()
 }
 
 /// Where a trunk may transfer calls to. Without rules, no transfer is permitted, whoever asks for it.
