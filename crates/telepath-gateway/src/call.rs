@@ -6,6 +6,7 @@ mod agent_history;
 mod handlers;
 mod journal;
 mod offer_answer;
+mod pending_transfer;
 mod record;
 mod task;
 mod transfer;

@@ -7,13 +7,15 @@ mod crypto;
 mod describe;
 mod error;
 mod negotiate;
+mod negotiated;
 mod parse;
 mod write;
 
 pub use accept::{AcceptedOffer, KeyedOffer};
 pub use crypto::{CryptoAttribute, MAX_CRYPTO, SrtpPolicy};
 pub use error::{NegotiationError, SdpError};
-pub use negotiate::{Negotiated, RtcpTransport, accept_answer, offer, offer_with_keys};
+pub use negotiate::{accept_answer, offer, offer_with_keys};
+pub use negotiated::{Negotiated, RtcpTransport};
 
 use crate::rtp::PayloadType;
 use std::net::{IpAddr, SocketAddr};

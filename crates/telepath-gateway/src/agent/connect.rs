@@ -1,15 +1,12 @@
 //! Connects to an agent: TCP through `telepath-egress` without Nagle's algorithm, TLS, and the WebSocket handshake with
-//! the trunk's headers. The texts of the errors go into the call record. They contain neither the URL nor a header,
-//! because both may contain secrets.
+//! the trunk's headers.
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use socket2::SockRef;
 use telepath_core::id::CallId;
 use telepath_core::secret::SecretText;
-use telepath_egress::{Egress, EgressError, Security};
+use telepath_egress::{Egress, Security};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
@@ -18,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, error::ProtocolError};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use super::connect_error::{ConnectError, Step};
 use super::endpoint::AgentAddress;
 use super::signed_url::signed_url;
 use super::{AgentEndpoint, MAX_MESSAGE};
@@ -31,59 +29,6 @@ const READ_BUFFER: usize = 16 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Maximum size of the WebSocket's write buffer, in bytes. Audio is meant to wait in the bridge's queue instead.
 const MAX_WRITE_BUFFER: usize = 256 * 1024;
-
-/// Why connecting to an agent failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    #[error("the agent's URL is not valid")]
-    Url,
-    #[error("the agent could not be reached: {0}")]
-    Egress(#[from] EgressError),
-    #[error("could not configure the TCP connection to the agent: {0}")]
-    Tcp(io::Error),
-    #[error("the TLS handshake with the agent failed: {0}")]
-    Tls(String),
-    #[error("a custom header of the trunk is not a valid HTTP header")]
-    Header,
-    #[error("the agent responded to {step} with HTTP {status}{}", meaning(*status))]
-    Http { step: Step, status: u16 },
-    #[error("the provider gave no signed URL of the agent: {0}")]
-    SignedUrl(String),
-    #[error("the agent does not support the subprotocol {0}")]
-    Subprotocol(&'static str),
-    #[error("the WebSocket handshake with the agent failed: {0}")]
-    Handshake(String),
-    #[error("connecting to the agent took longer than {} s", .0.as_secs_f32())]
-    Timeout(Duration),
-}
-
-/// What an agent or its provider was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    SignedUrl,
-    Handshake,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SignedUrl => "the request for a signed URL",
-            Self::Handshake => "the WebSocket handshake",
-        })
-    }
-}
-
-/// What users should know about a status that refuses a connection.
-const fn meaning(status: u16) -> &'static str {
-    match status {
-        401 | 403 => ": it does not accept the credentials",
-        402 => ": the account must be paid for",
-        404 => ": it has no such agent, model or path",
-        429 => ": a rate limit or quota is exhausted",
-        500..=599 => ": it has a problem of its own",
-        _ => "",
-    }
-}
 
 /// Connects to an agent.
 ///

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request, Uri};
 
-use super::connect::{ConnectError, Step};
+use super::connect_error::{ConnectError, Step};
 
 /// Maximum length of a response, in bytes. Signed URLs have a few hundred.
 const MAX_RESPONSE: usize = 16 * 1024;

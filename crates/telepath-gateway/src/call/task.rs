@@ -25,7 +25,7 @@ use tokio::time::Sleep;
 use super::agent_history::AgentHistory;
 use super::journal::Journal;
 use super::offer_answer::OfferAnswer;
-use super::transfer::PendingTransfer;
+use super::pending_transfer::PendingTransfer;
 use super::{CallFacts, CallSetup, CallSummary};
 use crate::agent::{AgentEndpoint, AgentLink, AgentSocket, ConnectError, LinkLost, ReceivedFrame, connect};
 use crate::command::{CarrierEvent, Command};

@@ -8,16 +8,10 @@ use telepath_core::trunk::CallTarget;
 use telepath_sip::message::Uri;
 use telepath_sip::{ReferProgress, ReferRequest};
 
+use super::pending_transfer::PendingTransfer;
 use super::task::{AgentConnection, CallPhase, CallTask};
 use crate::command::Command;
 use crate::transfer_limits::TransferPermit;
-
-/// A transfer that has no result yet.
-pub(super) struct PendingTransfer {
-    /// Whether the carrier has accepted the REFER.
-    accepted: bool,
-    _permit: TransferPermit,
-}
 
 /// Why a transfer did not take place: the code of the agent's `error` event and label of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +38,7 @@ impl CallTask<'_> {
     pub(super) async fn transfer(&mut self, target: &str, now: Instant) {
         match self.begin_transfer(target, now) {
             Ok((uri, permit)) => {
-                self.pending_transfer = Some(PendingTransfer { accepted: false, _permit: permit });
+                self.pending_transfer = Some(PendingTransfer { accepted: false, permit });
                 let refer = Box::new(ReferRequest { target: uri, referred_by: true });
                 self.send_command(Command::Refer(self.handle, refer)).await;
             }

@@ -2,7 +2,8 @@
 
 use super::crypto::{self, CryptoAttribute, SrtpPolicy};
 use super::describe::{accepted_stream, rejected_stream, session};
-use super::negotiate::{Negotiated, check_stream, connection_of, has_family_of, negotiate};
+use super::negotiate::{check_stream, connection_of, has_family_of, negotiate};
+use super::negotiated::Negotiated;
 use super::{LocalMedia, MediaDirection, NegotiationError, SessionDescription};
 use crate::codec::AudioCodec;
 use crate::srtp::{CryptoSuite, MasterKey, PeerKey, SrtpKeys};

@@ -1,7 +1,7 @@
 //! The descriptions that we write: of our offers and answers.
 
 use super::crypto::CryptoAttribute;
-use super::negotiate::{Negotiated, RtcpTransport};
+use super::negotiated::{Negotiated, RtcpTransport};
 use super::{
     ConnectionAddress, FormatParameters, LocalMedia, MediaDescription, MediaDirection, RtpMap,
     SessionDescription, SessionOrigin,

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use super::client_key::ClientKey;
 use super::dialog::OutgoingRequest;
 use super::event::CallHandle;
+use super::failure_ack::FailureAck;
 use super::flow::Flow;
 use super::method_class::ClientMethod;
 use super::timer::TimerId;
 use super::{Deadline, Endpoint};
-use crate::message::{Headers, KnownHeader, Method, RequestWriter, Response, Uri, Via};
+use crate::message::Response;
 
 /// The retransmissions of a request over its flow before another one is tried.
 const RETRANSMISSIONS_BEFORE_FALLBACK: u8 = 2;
@@ -52,33 +53,6 @@ pub(super) struct SentAck {
     pub(super) flow: Flow,
     /// The To tag of the response that it acknowledges.
     pub(super) remote_tag: Option<String>,
-}
-
-/// What the ACK of a rejected re-INVITE repeats of it (section 17.1.1.3).
-pub(super) struct FailureAck {
-    pub(super) uri: Uri,
-    pub(super) via: Via,
-    pub(super) routes: Headers,
-    pub(super) from: String,
-    pub(super) call_id: String,
-    pub(super) cseq: u32,
-}
-
-impl FailureAck {
-    fn write(&self, response: &Response) -> Arc<[u8]> {
-        RequestWriter {
-            method: Method::Ack,
-            uri: &self.uri,
-            via: &self.via,
-            from: &self.from,
-            to: response.headers().first(KnownHeader::To).unwrap_or_default(),
-            call_id: &self.call_id,
-            cseq: self.cseq,
-            headers: self.routes.clone(),
-            body: &[],
-        }
-        .write()
-    }
 }
 
 pub(super) type ClientTable = HashMap<ClientKey, ClientTransaction>;

@@ -4,8 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::client_transaction::FailureAck;
 use super::config::AdvertisedAddresses;
+use super::failure_ack::FailureAck;
 use super::flow::{Flow, FlowTable, NextHop};
 use super::tokens::Tokens;
 use crate::message::{

@@ -1,14 +1,10 @@
-//! Our requests within a dialog (RFC 3261 section 12.2.1): what they contain, and when they may be sent. BYE is in `teardown`.
+//! Our requests within a dialog (RFC 3261 section 12.2.1). BYE is in `teardown`.
 
-use super::call::{Call, CallState};
 use super::method_class::ClientMethod;
-use super::refer::ReferRequest;
+use super::referral::ReferRequest;
 use super::response::ACCEPT;
 use super::timer::TimerId;
 use crate::message::SdpBody;
-
-/// Our requests of one call that wait for a final response.
-const MAX_PENDING_REQUESTS: usize = 8;
 
 /// A request to send within the dialog of an established call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,43 +112,4 @@ impl PendingRequest {
 pub(super) struct BackedOffRequest {
     pub(super) pending: PendingRequest,
     pub(super) timer: TimerId,
-}
-
-impl Call {
-    /// Whether an offer of ours has no answer yet.
-    pub(super) fn has_offer_pending(&self) -> bool {
-        self.requests.iter().any(|pending| pending.request.offer().is_some())
-    }
-
-    /// Whether neither side may send an offer.
-    fn is_negotiating(&self) -> bool {
-        self.has_offer_pending()
-            || self.backed_off.is_some()
-            || self.reinvite.is_some()
-            || self.unacked.is_some()
-    }
-
-    /// Whether a request can be sent now.
-    pub(super) fn permits(&self, request: &DialogRequest) -> Result<(), RequestError> {
-        let early = match (&self.state, request) {
-            (CallState::Established, _) => false,
-            (CallState::Incoming(_), DialogRequest::Update(None)) => true,
-            (CallState::Incoming(_) | CallState::Outgoing(_) | CallState::Ending(_), _) => {
-                return Err(RequestError::NotEstablished);
-            }
-        };
-        if early && !self.peer_allows_update {
-            return Err(RequestError::NotEstablished);
-        }
-        if request.offer().is_some() && self.is_negotiating() {
-            return Err(RequestError::OfferPending);
-        }
-        if matches!(request, DialogRequest::Refer(_)) && self.referral.is_some() {
-            return Err(RequestError::ReferPending);
-        }
-        if self.requests.len() >= MAX_PENDING_REQUESTS {
-            return Err(RequestError::TooManyPending);
-        }
-        Ok(())
-    }
 }

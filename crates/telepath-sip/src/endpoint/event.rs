@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::dtmf_info::DtmfSignal;
 use super::flow::{Flow, NextHop};
 use super::received_invite::ReceivedInvite;
-use super::refer::ReferProgress;
+use super::referral::ReferProgress;
 use super::reject_reason::RejectReason;
 use crate::digest::ClientCredentials;
 use crate::message::{Method, Request, SdpBody, SipUri, StatusCode, TelephoneSubscriber, Warning};

@@ -2,19 +2,18 @@
 //! merely supports it gains nothing from a PRACK for a response without a session description. As the UAC, we acknowledge
 //! every reliable provisional response with PRACK.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::call::{CallState, IncomingInvite};
 use super::client_key::ClientKey;
-use super::dialog::{Dialog, RequestContext, RequestParts};
+use super::dialog::{RequestContext, RequestParts};
 use super::event::{CallHandle, DialogEnd, WrongCallState};
-use super::flow::{Flow, ResponseRoute};
+use super::flow::Flow;
 use super::method_class::ClientMethod;
+use super::provisional_state::{EarlyDialog, ReliableProvisional, Unacknowledged};
 use super::reject_reason::RejectReason;
 use super::response::Rejection;
 use super::server_transaction::ServerId;
-use super::timer::TimerId;
 use super::{Deadline, Endpoint};
 use crate::digest::{AuthorizationValue, answer_challenge};
 use crate::message::{Headers, KnownHeader, Method, Request, Response, StatusCode, SyntaxError, Tag, number};
@@ -30,37 +29,6 @@ const MAX_EARLY_DIALOGS: usize = 8;
 
 /// PRACKs with credentials per response.
 const MAX_PRACK_AUTH_ATTEMPTS: u8 = 1;
-
-/// Our latest reliable provisional response.
-pub(super) struct ReliableProvisional {
-    rseq: u32,
-    invite_cseq: u32,
-    /// While it has no PRACK.
-    unacknowledged: Option<Unacknowledged>,
-}
-
-struct Unacknowledged {
-    payload: Arc<[u8]>,
-    route: ResponseRoute,
-    interval: Duration,
-    retransmit: TimerId,
-    timeout: TimerId,
-}
-
-/// The dialog that a reliable provisional response to our INVITE creates.
-pub(super) struct EarlyDialog {
-    dialog: Dialog,
-    rseq: u32,
-    /// The branch of the latest PRACK.
-    branch: String,
-    auth_attempts: u8,
-}
-
-impl EarlyDialog {
-    pub(super) fn dialog(&self) -> &Dialog {
-        &self.dialog
-    }
-}
 
 /// The value of `RAck`: what a PRACK acknowledges.
 #[derive(Clone, Debug, PartialEq, Eq)]

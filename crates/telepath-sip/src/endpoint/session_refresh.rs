@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::call::CallState;
 use super::dialog_request::{DialogRequest, PendingRequest, RequestError};
 use super::event::{CallHandle, DialogEnd};
+use super::session_deadlines::SessionDeadlines;
 use super::session_timer::SessionTimerRequest;
-use super::timer::TimerId;
 use super::{Deadline, Endpoint};
 use crate::message::{Headers, Reason, ReasonProtocol, StatusCode};
 
@@ -17,13 +17,6 @@ const SESSION_EXPIRED: Reason =
 
 /// The shortest time after which a refresh that was not possible or failed is tried again.
 const MIN_RETRY: Duration = Duration::from_secs(2);
-
-/// The deadlines of a session, as far as it has any.
-#[derive(Default)]
-pub(super) struct SessionDeadlines {
-    refresh: Option<TimerId>,
-    expiry: Option<TimerId>,
-}
 
 impl Endpoint {
     /// Agrees with the peer on a session timer: adds the headers of our 2xx and starts the timer.
