@@ -1,6 +1,6 @@
 //! RTCP packets (RFC 3550 sections 6.4 to 6.7). A compound packet is checked as a whole before its parts are read.
 
-use crate::rtp::{RtpTimestamp, Ssrc};
+use crate::rtp::{RtpTimestamp, Ssrc, is_rtcp};
 use std::time::Duration;
 
 /// The most report blocks in one report: the count has five bits.
@@ -22,9 +22,9 @@ pub enum RtcpError {
     /// The version is not 2.
     #[error("the datagram is not RTCP version 2")]
     Version,
-    /// The first packet is no sender or receiver report.
-    #[error("the compound RTCP packet does not begin with a report")]
-    NoReport,
+    /// The type of the first packet is not one of RTCP.
+    #[error("the datagram does not begin with an RTCP packet")]
+    NotRtcp,
     /// A packet before the last has padding, or there is more padding than packet.
     #[error("the RTCP padding is invalid")]
     Padding,
@@ -151,8 +151,12 @@ impl<'a> CompoundPacket<'a> {
     /// # Errors
     /// See [`RtcpError`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtcpError> {
-        if !matches!(bytes, [_, SENDER_REPORT | RECEIVER_REPORT, ..]) {
-            return Err(if bytes.len() < 2 { RtcpError::Truncated } else { RtcpError::NoReport });
+        // Some peers begin with another packet: one that opens a path through NAT, or the end of a source (RFC 5506).
+        match bytes {
+            [] | [_] => return Err(RtcpError::Truncated),
+            [flags, ..] if flags >> 6 != 2 => return Err(RtcpError::Version),
+            _ if !is_rtcp(bytes) => return Err(RtcpError::NotRtcp),
+            _ => {}
         }
         let mut rest = bytes;
         while !rest.is_empty() {

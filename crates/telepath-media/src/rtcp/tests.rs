@@ -247,6 +247,15 @@ fn a_report_of_the_peer_is_acknowledged_with_its_delay() {
     assert_eq!(report.blocks().next().unwrap().last_report, 0, "another source has sent no report");
 }
 
+/// baresip opens the path through NAT with an APP packet (RFC 3550 section 6.7), and libraries end with a BYE alone.
+#[test]
+fn a_datagram_need_not_begin_with_a_report() {
+    let app = [0x80, 204, 0, 3, 0, 0, 0, 9, b'P', b'I', b'N', b'G', b'P', b'O', b'N', b'G'];
+    let bye = [0x81, 203, 0, 1, 0, 0, 0, 9];
+    let packets = |bytes: &[u8]| CompoundPacket::parse(bytes).unwrap().packets().count();
+    assert_eq!((packets(&app), packets(&bye), packets(&[app.as_slice(), &bye].concat())), (1, 1, 2));
+}
+
 #[test]
 fn malformed_compound_packets_are_rejected_by_rule() {
     let good = write::report(US, None, None, &cname(1));
@@ -257,7 +266,7 @@ fn malformed_compound_packets_are_rejected_by_rule() {
         CompoundPacket::parse(&bytes).err()
     };
     assert_eq!(with(&|bytes| bytes.clear()), Some(RtcpError::Truncated));
-    assert_eq!(with(&|bytes| bytes[1] = 203), Some(RtcpError::NoReport));
+    assert_eq!(with(&|bytes| bytes[1] = 191), Some(RtcpError::NotRtcp));
     assert_eq!(with(&|bytes| bytes[0] = 0x40), Some(RtcpError::Version));
     assert_eq!(with(&|bytes| bytes[3] = 200), Some(RtcpError::Truncated));
     assert_eq!(with(&|bytes| bytes[0] = 0x81), Some(RtcpError::Truncated), "a block is promised");
