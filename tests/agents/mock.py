@@ -58,8 +58,11 @@ class Session:
                 return content
 
     async def send(self, event):
-        """Sends an event, or bytes as a binary frame."""
-        await self.socket.send(event if isinstance(event, (str, bytes)) else json.dumps(event))
+        """Sends an event, or bytes as a binary frame. If the gateway has closed the socket, its last frames are still to be read."""
+        try:
+            await self.socket.send(event if isinstance(event, (str, bytes)) else json.dumps(event))
+        except ConnectionClosed:
+            pass
 
     def drop(self):
         """Breaks the connection as a failed network does."""
