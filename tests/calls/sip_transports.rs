@@ -70,6 +70,7 @@ async fn telepath_call_reaches_a_server_over_tls_that_it_can_verify() -> Outcome
     let answered = call(Some(&fixture.server.authority())).await?.expect_success()?.json()?;
     assert_eq!(answered["status"], 200, "{answered}");
     ensure!(call(None).await?.expect_success().is_err(), "the system does not know the authority");
+    std::fs::remove_file(&password)?;
     let list = disconnected(&fixture, 1).await?;
     let id = list["calls"][0]["id"].as_str().context("the call")?;
     let call = fixture.record(id).await?;
@@ -120,6 +121,7 @@ async fn baresip_calls_over_tls() -> Outcome {
         Ok(Some(id.to_owned()))
     });
     let id = heard.await.with_context(|| format!("see {}", path.display()))?;
+    std::fs::remove_file(folder.join("accounts"))?;
     fixture.client.post(&format!("/v1/calls/{id}/hangup"), &fixture.key, &serde_json::json!({})).await?;
     let call = fixture.record(&id).await?;
     ensure!(call["answer_time"].is_string(), "{call}");

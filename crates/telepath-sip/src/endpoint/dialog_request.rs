@@ -22,7 +22,7 @@ pub enum DialogRequest {
     },
     /// An OPTIONS, whose response shows whether the dialog is alive.
     Options,
-    /// A REFER (RFC 3515). Its progress is reported as [`Event::Refer`].
+    /// A REFER (RFC 3515). Its progress is reported as [`crate::Event::Refer`].
     Refer(ReferRequest),
 }
 
