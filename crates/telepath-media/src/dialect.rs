@@ -42,6 +42,7 @@ use crate::audio_format::AgentFormats;
 use deepgram::Deepgram;
 use elevenlabs::ElevenLabs;
 use gemini::Gemini;
+use keypad::Keypad;
 use openai::OpenAi;
 use openai_live::OpenAiLive;
 use protocol::Protocol;
@@ -51,12 +52,16 @@ use twilio::Twilio;
 
 /// The dialect of one connection, with its state.
 #[derive(Debug)]
-pub struct Dialect(Box<dyn Protocol>);
+pub struct Dialect {
+    protocol: Box<dyn Protocol>,
+    /// For agents that understand only language.
+    keypad: Keypad,
+}
 
 impl Dialect {
     /// The dialect for a new connection.
     pub fn new(config: DialectConfig) -> Self {
-        Self(match config {
+        let protocol: Box<dyn Protocol> = match config {
             DialectConfig::TelepathV1 => Box::new(TelepathV1::default()),
             DialectConfig::Twilio => Box::new(Twilio::default()),
             DialectConfig::Deepgram(settings) => Box::new(Deepgram::new(settings)),
@@ -64,7 +69,8 @@ impl Dialect {
             DialectConfig::ElevenLabs(settings) => Box::new(ElevenLabs::new(settings)),
             DialectConfig::OpenAiLive(settings) => Box::new(OpenAiLive::new(settings)),
             DialectConfig::OpenAi(settings) => Box::new(OpenAi::new(settings)),
-        })
+        };
+        Self { protocol, keypad: Keypad::default() }
     }
 
     /// `telepath.v1` for a new connection.
@@ -74,53 +80,60 @@ impl Dialect {
 
     /// The WebSocket subprotocol to request, if the dialect has one.
     pub fn subprotocol(&self) -> Option<&'static str> {
-        self.0.subprotocol()
+        self.protocol.subprotocol()
     }
 
     /// Whether the agent accepts audio. A provider says so itself after its handshake.
     pub fn is_ready(&self) -> bool {
-        self.0.is_ready()
+        self.protocol.is_ready()
     }
 
     /// The formats of the audio; final once the agent is ready.
     pub fn formats(&self) -> AgentFormats {
-        self.0.formats()
+        self.protocol.formats()
     }
 
     /// Who decides when the caller speaks.
     pub fn turn_detection(&self) -> TurnDetection {
-        self.0.turn_detection()
+        self.protocol.turn_detection()
     }
 
     /// The length of every audio frame in bytes, if the provider expects one.
     pub fn audio_chunk(&self) -> Option<usize> {
-        self.0.audio_chunk()
+        self.protocol.audio_chunk()
     }
 
     /// What binary frames contain.
     pub fn binary_content(&self) -> BinaryContent {
-        self.0.binary_content()
+        self.protocol.binary_content()
     }
 
     /// What it means that the agent closes the WebSocket with this code.
     pub fn close_meaning(&self, code: Option<u16>) -> CloseMeaning {
-        self.0.close_meaning(code)
+        self.protocol.close_meaning(code)
     }
 
     /// Prepares for a new connection after the old one was lost, beginning with [`ToAgent::Start`]; `false` if a call cannot
     /// continue on a new connection.
     pub fn reconnect(&mut self) -> bool {
-        self.0.reconnect()
+        self.protocol.reconnect()
     }
 
     /// Writes the frames of an event to the output, if the dialect has any for it.
     pub fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
-        self.0.encode(event, now, output);
+        if let ToAgent::Dtmf(digit) = event
+            && !self.protocol.receives_digits()
+        {
+            self.keypad.press(*digit, now);
+            self.handle_timeout(now, output);
+        } else {
+            self.protocol.encode(event, output);
+        }
     }
 
     /// A frame of the caller's audio, in the format of [`Self::formats`].
     pub fn encode_audio(&mut self, audio: Vec<u8>) -> AgentFrame {
-        self.0.encode_audio(audio)
+        self.protocol.encode_audio(audio)
     }
 
     /// Handles a text frame.
@@ -133,17 +146,23 @@ impl Dialect {
         now: Instant,
         output: &mut DialectOutput,
     ) -> Result<(), AgentFault> {
-        self.0.handle_text(text, now, output)
+        self.protocol.handle_text(text, now, output)
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.0.poll_timeout()
+        let input = self.keypad.poll_timeout().filter(|_| self.protocol.is_ready());
+        [input, self.protocol.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The deadline of [`Self::poll_timeout`] has passed.
     pub fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
-        self.0.handle_timeout(now, output);
+        if self.protocol.is_ready()
+            && let Some(input) = self.keypad.take_input(now)
+        {
+            self.protocol.encode_input(&input, output);
+        }
+        self.protocol.handle_timeout(now, output);
     }
 }
 

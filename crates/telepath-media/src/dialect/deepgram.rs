@@ -9,7 +9,6 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, BinaryContent, DialectOutput};
 use super::from_agent::FromAgent;
 use super::json::{Text, event_type, or_empty, parse};
-use super::keypad::Keypad;
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::provider_error::ProviderError;
 use super::settings::DeepgramSettings;
@@ -54,7 +53,6 @@ pub(super) struct Deepgram {
     instructions: Option<String>,
     format: AudioFormat,
     ready: bool,
-    keypad: Keypad,
     /// When to look whether audio was sent.
     keep_alive_due: Option<Instant>,
     /// Whether audio was sent since the last look.
@@ -95,7 +93,6 @@ impl Deepgram {
             instructions: None,
             format: AudioFormat::PCMU,
             ready: false,
-            keypad: Keypad::default(),
             keep_alive_due: None,
             audio_sent: false,
         }
@@ -234,17 +231,14 @@ impl Protocol for Deepgram {
         CloseMeaning::Failure
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec } => self.start(call, *codec, output),
-            ToAgent::Dtmf(digit) => {
-                self.keypad.press(*digit, now);
-                self.handle_timeout(now, output);
-            }
             ToAgent::ToolResult(result) => output.send(function_call_response(result)),
             // The provider detects speech itself, and has no events for the rest.
             ToAgent::SpeechStarted
             | ToAgent::SpeechStopped
+            | ToAgent::Dtmf(_)
             | ToAgent::Mark { .. }
             | ToAgent::Flushed(_)
             | ToAgent::Hold
@@ -285,17 +279,15 @@ impl Protocol for Deepgram {
         Ok(())
     }
 
+    fn encode_input(&mut self, text: &str, output: &mut DialectOutput) {
+        output.send(json!({"type": "InjectUserMessage", "content": text}).to_string());
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
-        let keypad = self.keypad.poll_timeout().filter(|_| self.ready);
-        [self.keep_alive_due, keypad].into_iter().flatten().min()
+        self.keep_alive_due
     }
 
     fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
-        if self.ready
-            && let Some(input) = self.keypad.take_input(now)
-        {
-            output.send(json!({"type": "InjectUserMessage", "content": input}).to_string());
-        }
         if self.keep_alive_due.is_some_and(|due| now >= due) {
             self.keep_alive_due = Some(now + KEEP_ALIVE_INTERVAL);
             if !std::mem::take(&mut self.audio_sent) {

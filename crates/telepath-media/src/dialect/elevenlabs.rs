@@ -9,7 +9,6 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, DialectOutput};
 use super::from_agent::FromAgent;
 use super::json::{Text, audio_frame, decode_base64, event_type, or_empty, parse};
-use super::keypad::Keypad;
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::provider_error::ProviderError;
 use super::settings::ElevenLabsSettings;
@@ -56,7 +55,6 @@ pub(super) struct ElevenLabs {
     settings: ElevenLabsSettings,
     formats: AgentFormats,
     ready: bool,
-    keypad: Keypad,
     /// Audio up to this event was interrupted.
     interrupted: Option<i64>,
 }
@@ -147,13 +145,7 @@ fn format_named(name: &str) -> Option<AudioFormat> {
 
 impl ElevenLabs {
     pub(super) fn new(settings: ElevenLabsSettings) -> Self {
-        Self {
-            settings,
-            formats: AgentFormats::both(AudioFormat::PCMU),
-            ready: false,
-            keypad: Keypad::default(),
-            interrupted: None,
-        }
+        Self { settings, formats: AgentFormats::both(AudioFormat::PCMU), ready: false, interrupted: None }
     }
 
     /// The first frame. Only what is set is overridden, because each override has to be permitted in the agent.
@@ -266,17 +258,14 @@ impl Protocol for ElevenLabs {
         }
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec: _ } => output.send(self.start(call)),
-            ToAgent::Dtmf(digit) => {
-                self.keypad.press(*digit, now);
-                self.handle_timeout(now, output);
-            }
             ToAgent::ToolResult(result) => output.send(tool_result(result).to_string()),
             // The agent detects speech itself, and has no events for the rest.
             ToAgent::SpeechStarted
             | ToAgent::SpeechStopped
+            | ToAgent::Dtmf(_)
             | ToAgent::Mark { .. }
             | ToAgent::Flushed(_)
             | ToAgent::Hold
@@ -325,15 +314,7 @@ impl Protocol for ElevenLabs {
         Ok(())
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.keypad.poll_timeout().filter(|_| self.ready)
-    }
-
-    fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
-        if self.ready
-            && let Some(input) = self.keypad.take_input(now)
-        {
-            output.send(json!({"type": "user_message", "text": input}).to_string());
-        }
+    fn encode_input(&mut self, text: &str, output: &mut DialectOutput) {
+        output.send(json!({"type": "user_message", "text": text}).to_string());
     }
 }

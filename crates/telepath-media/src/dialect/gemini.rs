@@ -9,7 +9,6 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, BinaryContent, DialectOutput};
 use super::from_agent::FromAgent;
 use super::json::{Text, audio_frame, decode_base64, or_empty};
-use super::keypad::Keypad;
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::settings::GeminiSettings;
 use super::to_agent::ToAgent;
@@ -33,7 +32,6 @@ const MAX_HANDLE: usize = 4096;
 pub(super) struct Gemini {
     settings: GeminiSettings,
     ready: bool,
-    keypad: Keypad,
     /// With it, a new connection continues the session.
     handle: Option<String>,
 }
@@ -120,7 +118,7 @@ struct ResumptionUpdate<'a> {
 
 impl Gemini {
     pub(super) fn new(settings: GeminiSettings) -> Self {
-        Self { settings, ready: false, keypad: Keypad::default(), handle: None }
+        Self { settings, ready: false, handle: None }
     }
 
     fn setup(&self, call: &CallContext) -> Value {
@@ -263,17 +261,14 @@ impl Protocol for Gemini {
         self.handle.is_some()
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec: _ } => output.send(self.setup(call).to_string()),
-            ToAgent::Dtmf(digit) => {
-                self.keypad.press(*digit, now);
-                self.handle_timeout(now, output);
-            }
             ToAgent::ToolResult(result) => output.send(tool_response(result)),
             // The provider detects speech itself, and has no messages for the rest.
             ToAgent::SpeechStarted
             | ToAgent::SpeechStopped
+            | ToAgent::Dtmf(_)
             | ToAgent::Mark { .. }
             | ToAgent::Flushed(_)
             | ToAgent::Hold
@@ -333,15 +328,7 @@ impl Protocol for Gemini {
         result
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.keypad.poll_timeout().filter(|_| self.ready)
-    }
-
-    fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
-        if self.ready
-            && let Some(input) = self.keypad.take_input(now)
-        {
-            output.send(written(&input));
-        }
+    fn encode_input(&mut self, text: &str, output: &mut DialectOutput) {
+        output.send(written(text));
     }
 }

@@ -14,7 +14,6 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, DialectOutput};
 use super::from_agent::FromAgent;
 use super::json::{audio_frame, decode_base64, event_type, or_empty, parse};
-use super::keypad::Keypad;
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::provider_error::ProviderError;
 use super::settings::OpenAiSettings;
@@ -54,7 +53,6 @@ pub(super) struct OpenAi {
     format: AudioFormat,
     ready: bool,
     answers: Answers,
-    keypad: Keypad,
     /// Tool calls without a result.
     open_tool_calls: usize,
     history: History,
@@ -72,7 +70,6 @@ impl OpenAi {
             format: AudioFormat::PCMU,
             ready: false,
             answers: Answers::default(),
-            keypad: Keypad::default(),
             open_tool_calls: 0,
             history: History::default(),
             continues: false,
@@ -219,13 +216,9 @@ impl Protocol for OpenAi {
         true
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec } => self.start(call, *codec, output),
-            ToAgent::Dtmf(digit) => {
-                self.keypad.press(*digit, now);
-                self.handle_timeout(now, output);
-            }
             ToAgent::Flushed(items) => {
                 let heard = self.answers.cut(items);
                 self.report_heard(heard, output);
@@ -238,6 +231,7 @@ impl Protocol for OpenAi {
             // The server detects speech itself, and has no events for the rest.
             ToAgent::SpeechStarted
             | ToAgent::SpeechStopped
+            | ToAgent::Dtmf(_)
             | ToAgent::Mark { .. }
             | ToAgent::Hold
             | ToAgent::Resume
@@ -286,16 +280,8 @@ impl Protocol for OpenAi {
         Ok(())
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.keypad.poll_timeout().filter(|_| self.ready)
-    }
-
-    fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
-        if self.ready
-            && let Some(input) = self.keypad.take_input(now)
-        {
-            output.send(wire::user_message(&input));
-            self.request_response(output);
-        }
+    fn encode_input(&mut self, text: &str, output: &mut DialectOutput) {
+        output.send(wire::user_message(text));
+        self.request_response(output);
     }
 }

@@ -10,7 +10,6 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, DialectOutput};
 use super::from_agent::FromAgent;
 use super::json::{Text, audio_frame, decode_base64, event_type, or_empty, parse};
-use super::keypad::Keypad;
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::provider_error::ProviderError;
 use super::settings::OpenAiLiveSettings;
@@ -33,7 +32,6 @@ pub(super) struct OpenAiLive {
     settings: OpenAiLiveSettings,
     format: AudioFormat,
     ready: bool,
-    keypad: Keypad,
     /// Tool calls without a result.
     open_tool_calls: usize,
 }
@@ -107,13 +105,7 @@ struct ErrorBody<'a> {
 
 impl OpenAiLive {
     pub(super) fn new(settings: OpenAiLiveSettings) -> Self {
-        Self {
-            settings,
-            format: AudioFormat::PCMU,
-            ready: false,
-            keypad: Keypad::default(),
-            open_tool_calls: 0,
-        }
+        Self { settings, format: AudioFormat::PCMU, ready: false, open_tool_calls: 0 }
     }
 
     fn start(&mut self, call: &CallContext, codec: AudioCodec, output: &mut DialectOutput) {
@@ -235,18 +227,15 @@ impl Protocol for OpenAiLive {
         CloseMeaning::Failure
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput) {
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec } => self.start(call, *codec, output),
-            ToAgent::Dtmf(digit) => {
-                self.keypad.press(*digit, now);
-                self.handle_timeout(now, output);
-            }
             ToAgent::ToolResult(result) => self.tool_result(result, output),
             ToAgent::Stop(_) => output.send(json!({"type": "session.close"}).to_string()),
             // The model listens all the time, and has no events for the rest.
             ToAgent::SpeechStarted
             | ToAgent::SpeechStopped
+            | ToAgent::Dtmf(_)
             | ToAgent::Mark { .. }
             | ToAgent::Flushed(_)
             | ToAgent::Hold
@@ -286,15 +275,7 @@ impl Protocol for OpenAiLive {
         Ok(())
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.keypad.poll_timeout().filter(|_| self.ready)
-    }
-
-    fn handle_timeout(&mut self, now: Instant, output: &mut DialectOutput) {
-        if self.ready
-            && let Some(input) = self.keypad.take_input(now)
-        {
-            output.send(append("session.instructions.append", &input, None));
-        }
+    fn encode_input(&mut self, text: &str, output: &mut DialectOutput) {
+        output.send(append("session.instructions.append", text, None));
     }
 }

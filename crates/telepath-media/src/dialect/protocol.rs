@@ -83,7 +83,16 @@ pub(super) trait Protocol: Debug + Send + Sync {
     }
 
     /// Writes the frames of an event, if the dialect has any for it.
-    fn encode(&mut self, event: &ToAgent<'_>, now: Instant, output: &mut DialectOutput);
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput);
+
+    /// Whether the agent receives each key that the caller presses, as [`ToAgent::Dtmf`]. Otherwise the keys that belong
+    /// together are one sentence for [`Self::encode_input`].
+    fn receives_digits(&self) -> bool {
+        false
+    }
+
+    /// Writes a sentence about the keys that the caller pressed. The agent is ready.
+    fn encode_input(&mut self, _text: &str, _output: &mut DialectOutput) {}
 
     /// A frame of the caller's audio, in the format of [`Self::formats`].
     fn encode_audio(&mut self, audio: Vec<u8>) -> AgentFrame;

@@ -120,7 +120,11 @@ impl Protocol for TelepathV1 {
         CloseMeaning::Failure
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, _now: Instant, output: &mut DialectOutput) {
+    fn receives_digits(&self) -> bool {
+        true
+    }
+
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         let message = match event {
             ToAgent::Start { call, codec } => {
                 self.rate = AudioFormat::of_leg(*codec).rate;

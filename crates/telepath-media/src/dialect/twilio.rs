@@ -152,7 +152,11 @@ impl Protocol for Twilio {
         }
     }
 
-    fn encode(&mut self, event: &ToAgent<'_>, _now: Instant, output: &mut DialectOutput) {
+    fn receives_digits(&self) -> bool {
+        true
+    }
+
+    fn encode(&mut self, event: &ToAgent<'_>, output: &mut DialectOutput) {
         match event {
             ToAgent::Start { call, codec: _ } => self.start(call, output),
             ToAgent::Dtmf(digit) => {
