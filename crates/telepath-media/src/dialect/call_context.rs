@@ -21,6 +21,13 @@ pub struct CallContext {
     pub sip_headers: BTreeMap<String, String>,
 }
 
+impl CallContext {
+    /// What every agent may know about the call, as names and values.
+    pub(super) fn parameters(&self) -> [(&'static str, &str); 4] {
+        [("call_id", &self.call_id), ("trunk_id", &self.trunk_id), ("from", &self.from), ("to", &self.to)]
+    }
+}
+
 /// The `reason` of the `stop` event: one of those in the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopReason(pub &'static str);

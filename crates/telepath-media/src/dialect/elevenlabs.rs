@@ -219,14 +219,8 @@ impl ElevenLabs {
 
 /// What prompts of the agent can refer to. The trunk's metadata may replace the values about the call.
 fn dynamic_variables(call: &CallContext) -> BTreeMap<&str, &str> {
-    let about_call = [
-        ("call_id", call.call_id.as_str()),
-        ("trunk_id", call.trunk_id.as_str()),
-        ("from", call.from.as_str()),
-        ("to", call.to.as_str()),
-    ];
     let metadata = call.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    about_call.into_iter().chain(metadata).collect()
+    call.parameters().into_iter().chain(metadata).collect()
 }
 
 fn tool_result(result: &ToolResult) -> Value {

@@ -8,6 +8,7 @@ use super::call_context::CallContext;
 use super::fault::AgentFault;
 use super::frame::{AgentFrame, BinaryContent, DialectOutput};
 use super::from_agent::FromAgent;
+use super::greeting::greeting_instruction;
 use super::json::{Text, audio_frame, decode_base64, or_empty};
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::settings::GeminiSettings;
@@ -164,10 +165,7 @@ impl Gemini {
         let is_first = !std::mem::replace(&mut self.ready, true);
         if let Some(greeting) = self.settings.greeting.as_ref().filter(|_| is_first && self.handle.is_none())
         {
-            let text = format!(
-                "The call has just been answered. Greet the caller with these words, and say nothing else:\n{greeting}"
-            );
-            output.send(written(&text));
+            output.send(written(&greeting_instruction(greeting)));
         }
     }
 }

@@ -10,15 +10,16 @@ use super::fault::AgentFault;
 use super::frame::{AgentFrame, DialectOutput};
 use super::from_agent::FromAgent;
 use super::json::{Text, audio_frame, decode_base64, event_type, or_empty, parse};
+use super::openai_function::{function, function_call_output};
 use super::protocol::{CloseMeaning, Protocol, TurnDetection};
 use super::provider_error::ProviderError;
 use super::settings::OpenAiLiveSettings;
 use super::to_agent::ToAgent;
-use super::tools::{ToolCall, ToolDefinition, ToolResult};
+use super::tools::{ToolCall, ToolResult};
 use crate::audio_format::{AgentFormats, AudioEncoding, AudioFormat};
 use crate::codec::AudioCodec;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Instant;
 
 /// The format if the codec of the leg is not one of the provider's.
@@ -163,26 +164,13 @@ impl OpenAiLive {
     }
 
     fn tool_result(&mut self, result: &ToolResult, output: &mut DialectOutput) {
-        let text = match &result.output {
-            Ok(text) => text.clone(),
-            Err(text) => json!({"error": text}).to_string(),
-        };
-        let item = json!({"type": "function_call_output", "call_id": result.id.as_str(), "output": text});
+        let item = function_call_output(result);
         output.send(json!({"type": "response.item.create", "item": item}).to_string());
         self.open_tool_calls = self.open_tool_calls.saturating_sub(1);
         if self.open_tool_calls == 0 {
             output.send(json!({"type": "response.create"}).to_string());
         }
     }
-}
-
-fn function(tool: &ToolDefinition) -> Value {
-    json!({
-        "type": "function",
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters_object(),
-    })
 }
 
 /// Adds a text to the conversation. The member `delegation_id` is required, even if it is null.

@@ -109,12 +109,7 @@ impl Twilio {
 
 /// What the agent learns about the call: the trunk's metadata, and what a `TwiML` document would pass as `<Parameter>`.
 fn custom_parameters(call: &CallContext) -> BTreeMap<String, &str> {
-    let mut parameters = BTreeMap::from([
-        ("call_id".to_owned(), call.call_id.as_str()),
-        ("trunk_id".to_owned(), call.trunk_id.as_str()),
-        ("from".to_owned(), call.from.as_str()),
-        ("to".to_owned(), call.to.as_str()),
-    ]);
+    let mut parameters = BTreeMap::from(call.parameters().map(|(name, value)| (name.to_owned(), value)));
     if let Some(prompt) = &call.system_prompt {
         parameters.insert("system_prompt".to_owned(), prompt);
     }

@@ -1,8 +1,10 @@
 //! Events of the Realtime API: those that are written, and the members that are read.
 
+use super::super::greeting::greeting_instruction;
 use super::super::json::Text;
+use super::super::openai_function::{function, function_call_output};
 use super::super::settings::OpenAiSettings;
-use super::super::tools::{ToolDefinition, ToolResult};
+use super::super::tools::ToolResult;
 use crate::audio_format::{AudioEncoding, AudioFormat};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,7 +34,7 @@ pub(super) fn session_update(
         session["instructions"] = json!(instructions);
     }
     if !settings.tools.is_empty() {
-        session["tools"] = settings.tools.iter().map(tool).collect();
+        session["tools"] = settings.tools.iter().map(function).collect();
         session["tool_choice"] = json!("auto");
     }
     json!({"type": "session.update", "session": session}).to_string()
@@ -46,21 +48,10 @@ fn format_object(format: AudioFormat) -> Value {
     }
 }
 
-fn tool(tool: &ToolDefinition) -> Value {
-    json!({
-        "type": "function",
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters_object(),
-    })
-}
-
 /// `response.create` for the greeting. The instructions of a response replace those of the session.
 pub(super) fn greet(instructions: Option<&str>, greeting: &str) -> String {
     let prompt = instructions.map(|text| format!("{text}\n\n")).unwrap_or_default();
-    let text = format!(
-        "{prompt}The call has just been answered. Greet the caller with these words, and say nothing else:\n{greeting}"
-    );
+    let text = prompt + &greeting_instruction(greeting);
     json!({"type": "response.create", "response": {"instructions": text}}).to_string()
 }
 
@@ -83,12 +74,7 @@ pub(super) fn user_message(text: &str) -> String {
 }
 
 pub(super) fn tool_output(result: &ToolResult) -> String {
-    let output = match &result.output {
-        Ok(text) => text.clone(),
-        Err(text) => json!({"error": text}).to_string(),
-    };
-    let item = json!({"type": "function_call_output", "call_id": result.id.as_str(), "output": output});
-    json!({"type": "conversation.item.create", "item": item}).to_string()
+    json!({"type": "conversation.item.create", "item": function_call_output(result)}).to_string()
 }
 
 pub(super) fn truncate(item: &str, milliseconds: u64) -> String {
