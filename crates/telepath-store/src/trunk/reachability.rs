@@ -40,9 +40,20 @@ impl Store {
         trunk: TrunkId,
         attempt: AgentAttempt,
     ) -> Result<(), StoreError> {
+        // Nearly every call reaches its agent, and there is nothing to clear.
+        if matches!(attempt, AgentAttempt::Reached) && !self.has_agent_failures(account, trunk).await? {
+            return Ok(());
+        }
         let now = self.now();
         let record = Record { account, trunk, attempt, audit_id: self.new_audit_id(now)?, now };
         self.backend.write(move |db| Box::pin(write(db, record))).await
+    }
+
+    /// Whether the latest attempts to reach the agent failed.
+    async fn has_agent_failures(&self, account: AccountId, trunk: TrunkId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM trunks WHERE id = $1 AND account_id = $2 AND agent_failures > 0";
+        let mut db = self.backend.read().await?;
+        Ok(db.fetch_optional(sql, binds![trunk.to_string(), account.to_string()]).await?.is_some())
     }
 }
 
