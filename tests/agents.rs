@@ -22,7 +22,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::calls::sine;
 use crate::support::http::Call;
 use crate::support::waiting::{soon, until};
-use crate::support::{Client, Home, Server};
+use crate::support::{Client, Home, Outcome, Server};
 
 /// The settings of where providers are reached.
 const BASE_URLS: [&str; 4] = [
@@ -155,6 +155,17 @@ impl Agents {
             Ok(Some(self.client.get(&format!("/v1/calls/{id}"), &self.key).await?.expect(200)?))
         })
         .await
+    }
+
+    /// Places a call in which the caller interrupts the agent: a part of its ten seconds of audio is not played.
+    async fn check_interrupted_call(&mut self) -> Outcome {
+        let outcome = self.call(Duration::from_secs(3)).await?;
+        ensure!(outcome.answered(), "{:?}", outcome.status);
+        self.mock.report().await?;
+        let record = self.record().await?;
+        let cleared = record["metrics"]["counts"]["playout_cleared_ms"].as_u64().context("cleared")?;
+        assert!(cleared > 0 && cleared < 10_000, "{record}");
+        Ok(())
     }
 
     /// Changes the trunk.
