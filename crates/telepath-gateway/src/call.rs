@@ -35,7 +35,6 @@ use crate::media_policy::MediaPolicy;
 use crate::rtp_ports::RtpLease;
 use crate::shared::Shared;
 use journal::Journal;
-pub(crate) use transfer::TransferFailure;
 
 /// How long to wait for the SIP trace of a call.
 const TRACE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,8 +1,8 @@
 //! The metrics of the gateway: one table of names, kinds and help texts, and the values of their labels.
 
 use telepath_core::call::{CallStatus, DisconnectReason};
+use telepath_media::dialect::TransferFailure;
 
-use crate::call::TransferFailure;
 use crate::transport::{CloseReason, ConnectionLimit};
 
 /// The kind of a metric.

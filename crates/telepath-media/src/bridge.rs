@@ -22,7 +22,9 @@ pub use output::{AgentOutput, HangUpCause, Output, WriteToken};
 pub use tool_calls::{MAX_PENDING_TOOL_CALLS, MAX_TOOL_RESULT};
 
 use crate::call_report::{CallReport, estimate_mos};
-use crate::dialect::{AgentClose, AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId};
+use crate::dialect::{
+    AgentClose, AgentMessage, CloseMeaning, StopReason, ToAgent, ToolCallId, TransferFailure,
+};
 use crate::dtmf::Digit;
 use crate::playout::{PlayOut, PlayOutEvent};
 use crate::rtp::{LatchDecision, RtpHeader, RtpPacket, RtpReceiver, StreamPacket, SymmetricLatch, is_rtcp};
@@ -198,6 +200,11 @@ impl CallBridge {
     /// The caller sent a hook flash by signalling. It is only counted, like one in RTP.
     pub fn handle_signalled_flash(&mut self) {
         self.state.handle_signalled_flash();
+    }
+
+    /// The transfer of [`Output::Transfer`] did not take place. The agent is told, and the call goes on.
+    pub fn handle_transfer_failed(&mut self, failure: TransferFailure, message: &str, now: Instant) {
+        self.state.send_event(&ToAgent::TransferFailed { failure, message }, now);
     }
 
     /// The call ended outside the bridge (BYE, API, shutdown). The agent gets its `stop` event; nothing more is sent to

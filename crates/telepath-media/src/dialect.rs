@@ -26,7 +26,7 @@ mod tools;
 mod twilio;
 
 pub use call_context::{CallContext, StopReason};
-pub use fault::AgentFault;
+pub use fault::{AgentFault, TransferFailure};
 pub use frame::{AgentFrame, AgentMessage, BinaryContent, DialectOutput, MAX_RESULTS};
 pub use from_agent::{FromAgent, TransferTarget};
 pub use protocol::{AgentClose, CloseMeaning, TurnDetection};

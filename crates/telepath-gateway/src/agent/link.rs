@@ -44,8 +44,6 @@ pub(crate) struct AgentLink {
     unflushed: bool,
     /// The token of the frame being written.
     token: Option<WriteToken>,
-    /// A text frame that does not come from the bridge. A newer one replaces it.
-    pending_text: Option<String>,
     window: SendWindow,
     next_ping: Instant,
     /// Whether to write a ping as soon as the socket accepts one.
@@ -63,7 +61,6 @@ impl AgentLink {
             socket,
             unflushed: false,
             token: None,
-            pending_text: None,
             window: SendWindow::new(window),
             next_ping: now + PING_INTERVAL,
             ping_due: false,
@@ -71,11 +68,6 @@ impl AgentLink {
             closing: false,
             close_frame: None,
         }
-    }
-
-    /// Queues a text frame that does not come from the bridge.
-    pub(crate) fn send_text(&mut self, text: String) {
-        self.pending_text = Some(text);
     }
 
     /// When to call [`AgentLink::handle_timeout`].
@@ -123,8 +115,6 @@ impl AgentLink {
             let message = if std::mem::take(&mut self.ping_due) || self.window.needs_ping() {
                 self.pong_deadline.get_or_insert_with(|| Instant::now() + PONG_TIMEOUT);
                 Message::Ping(self.window.ping())
-            } else if let Some(text) = self.pending_text.take() {
-                Message::text(text)
             } else if !self.window.has_room() && !bridge.is_over() {
                 return Poll::Pending;
             } else if let Some(output) = bridge.poll_agent() {

@@ -5,33 +5,14 @@ use std::time::Instant;
 
 use telepath_core::call::DisconnectReason;
 use telepath_core::trunk::CallTarget;
+use telepath_media::dialect::TransferFailure;
 use telepath_sip::message::Uri;
 use telepath_sip::{ReferProgress, ReferRequest};
 
 use super::pending_transfer::PendingTransfer;
-use super::task::{AgentConnection, CallPhase, CallTask};
+use super::task::{CallPhase, CallTask};
 use crate::command::Command;
 use crate::transfer_limits::TransferPermit;
-
-/// Why a transfer did not take place: the code of the agent's `error` event and label of the metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TransferFailure {
-    /// The rules of the trunk do not permit it.
-    NotAllowed,
-    /// It was tried, or could not be tried.
-    Failed,
-}
-
-impl TransferFailure {
-    pub(crate) const ALL: [Self; 2] = [Self::NotAllowed, Self::Failed];
-
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            Self::NotAllowed => "transfer_not_allowed",
-            Self::Failed => "transfer_failed",
-        }
-    }
-}
 
 impl CallTask<'_> {
     /// Sends REFER if the rules permit it.
@@ -42,7 +23,7 @@ impl CallTask<'_> {
                 let refer = Box::new(ReferRequest { target: uri, referred_by: true });
                 self.send_command(Command::Refer(self.handle, refer)).await;
             }
-            Err((failure, message)) => self.report_transfer_failure(failure, &message),
+            Err((failure, message)) => self.report_transfer_failure(failure, &message, now),
         }
     }
 
@@ -86,7 +67,7 @@ impl CallTask<'_> {
             ReferProgress::NoResult => "the carrier did not report a result".to_owned(),
         };
         self.pending_transfer = None;
-        self.report_transfer_failure(TransferFailure::Failed, &failure);
+        self.report_transfer_failure(TransferFailure::Failed, &failure, now);
     }
 
     /// Some carriers hang up as soon as they have accepted the REFER, without a NOTIFY.
@@ -94,26 +75,10 @@ impl CallTask<'_> {
         self.pending_transfer.as_ref().is_some_and(|pending| pending.accepted)
     }
 
-    fn report_transfer_failure(&mut self, failure: TransferFailure, message: &str) {
+    fn report_transfer_failure(&mut self, failure: TransferFailure, message: &str, now: Instant) {
         let code = failure.code();
         metrics::counter!("telepath_transfers_failed_total", "reason" => code).increment(1);
         tracing::warn!(call = %self.facts.id, trunk = %self.facts.trunk, code, "a transfer failed: {message}; the call continues");
-        if let AgentConnection::Open(link) = &mut self.agent {
-            let event = serde_json::json!({"type": "error", "code": code, "message": message});
-            link.send_text(event.to_string());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_telepath_v1_schema_lists_the_error_codes_of_transfers() {
-        let schema = include_str!("../../../telepath-media/schema/telepath.v1.json");
-        for failure in TransferFailure::ALL {
-            assert!(schema.contains(&format!("\"{}\"", failure.code())), "{failure:?}");
-        }
+        self.bridge.handle_transfer_failed(failure, message, now);
     }
 }

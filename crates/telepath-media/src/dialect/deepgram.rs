@@ -244,7 +244,8 @@ impl Protocol for Deepgram {
             | ToAgent::Hold
             | ToAgent::Resume
             | ToAgent::Stop(_)
-            | ToAgent::Error(_) => {}
+            | ToAgent::Error(_)
+            | ToAgent::TransferFailed { .. } => {}
         }
     }
 

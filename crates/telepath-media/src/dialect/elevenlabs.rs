@@ -265,7 +265,8 @@ impl Protocol for ElevenLabs {
             | ToAgent::Hold
             | ToAgent::Resume
             | ToAgent::Stop(_)
-            | ToAgent::Error(_) => {}
+            | ToAgent::Error(_)
+            | ToAgent::TransferFailed { .. } => {}
         }
     }
 

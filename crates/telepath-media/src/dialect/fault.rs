@@ -67,3 +67,25 @@ impl AgentFault {
         }
     }
 }
+
+/// Why a transfer that the agent asked for did not take place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferFailure {
+    /// The rules of the trunk do not permit it.
+    NotAllowed,
+    /// It was tried, or could not be tried.
+    Failed,
+}
+
+impl TransferFailure {
+    /// All failures.
+    pub const ALL: [Self; 2] = [Self::NotAllowed, Self::Failed];
+
+    /// The stable `code` of the `error` event.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "transfer_not_allowed",
+            Self::Failed => "transfer_failed",
+        }
+    }
+}

@@ -272,7 +272,8 @@ impl Protocol for Gemini {
             | ToAgent::Hold
             | ToAgent::Resume
             | ToAgent::Stop(_)
-            | ToAgent::Error(_) => {}
+            | ToAgent::Error(_)
+            | ToAgent::TransferFailed { .. } => {}
         }
     }
 

@@ -236,7 +236,8 @@ impl Protocol for OpenAi {
             | ToAgent::Hold
             | ToAgent::Resume
             | ToAgent::Stop(_)
-            | ToAgent::Error(_) => {}
+            | ToAgent::Error(_)
+            | ToAgent::TransferFailed { .. } => {}
         }
     }
 

@@ -228,7 +228,8 @@ impl Protocol for OpenAiLive {
             | ToAgent::Flushed(_)
             | ToAgent::Hold
             | ToAgent::Resume
-            | ToAgent::Error(_) => {}
+            | ToAgent::Error(_)
+            | ToAgent::TransferFailed { .. } => {}
         }
     }
 

@@ -138,6 +138,9 @@ impl Protocol for TelepathV1 {
             ToAgent::Resume => Outgoing::Resume,
             ToAgent::Stop(reason) => Outgoing::Stop { reason: reason.0 },
             ToAgent::Error(fault) => Outgoing::Error { code: fault.code(), message: fault.to_string() },
+            ToAgent::TransferFailed { failure, message } => {
+                Outgoing::Error { code: failure.code(), message: (*message).to_owned() }
+            }
             // Marks tell the agent what was played, and it has no tools.
             ToAgent::Flushed(_) | ToAgent::ToolResult(_) => return,
         };

@@ -126,6 +126,8 @@ fn every_event_to_the_agent_matches_the_schema() {
     events.extend((0..16).filter_map(Digit::from_event).map(ToAgent::Dtmf));
     events.extend(causes.map(|cause| ToAgent::Stop(cause.stop_reason())));
     events.extend(faults.map(ToAgent::Error));
+    let failed = |failure| ToAgent::TransferFailed { failure, message: "486 Busy Here" };
+    events.extend(TransferFailure::ALL.map(failed));
     for event in &events {
         let value = text(event);
         assert!(valid(&root, rule, &value), "{value}");

@@ -1,7 +1,7 @@
 //! Events for an agent, in terms that all dialects share.
 
 use super::call_context::{CallContext, StopReason};
-use super::fault::AgentFault;
+use super::fault::{AgentFault, TransferFailure};
 use super::tools::ToolResult;
 use crate::codec::AudioCodec;
 use crate::dtmf::Digit;
@@ -42,4 +42,11 @@ pub enum ToAgent<'a> {
     Stop(StopReason),
     /// A frame from the agent was malformed or could not be carried out.
     Error(AgentFault),
+    /// A transfer did not take place, and the call goes on.
+    TransferFailed {
+        /// Why, for programs.
+        failure: TransferFailure,
+        /// Why, in words.
+        message: &'a str,
+    },
 }

@@ -170,7 +170,8 @@ impl Protocol for Twilio {
             | ToAgent::ToolResult(_)
             | ToAgent::Hold
             | ToAgent::Resume
-            | ToAgent::Error(_) => {}
+            | ToAgent::Error(_)
+            | ToAgent::TransferFailed { .. } => {}
         }
     }
 
